@@ -1,0 +1,52 @@
+"""The map a robot is given: bounds and named places, read from `sim/worlds/<name>.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from jpai_agent.world.paths import resource
+
+
+@dataclass(frozen=True)
+class Place:
+    """A named place.
+
+    Attributes:
+        id: As in plans. names: Japanese names, the usual one first.
+        x_m, y_m: Where, in the map frame; yaw_rad: heading there, or None when any will do.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    x_m: float
+    y_m: float
+    yaw_rad: float | None = None
+
+
+@dataclass(frozen=True)
+class WorldMap:
+    """Bounds (x0, y0, x1, y1) in metres and the places; `home` is the place that charging and 戻って mean."""
+
+    name: str
+    bounds_m: tuple[float, float, float, float]
+    places: tuple[Place, ...]
+    home: str
+
+    def place(self, place_id: str) -> Place:
+        """The place of that id. Raises KeyError with the known ids."""
+        for place in self.places:
+            if place.id == place_id:
+                return place
+        raise KeyError(f"map {self.name} has no place {place_id!r}; it has {', '.join(p.id for p in self.places)}")
+
+
+def load_map(name: str) -> WorldMap:
+    """Read `sim/worlds/<name>.json`. Raises ValueError naming the known worlds when there is none."""
+    path = resource("sim", "worlds", f"{name}.json")
+    if not path.is_file():
+        known = sorted(p.stem for p in resource("sim", "worlds").glob("*.json"))
+        raise ValueError(f"unknown world {name!r}; known worlds: {', '.join(known)}")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    places = tuple(Place(p["id"], tuple(p["names"]), *p["xy_m"], yaw_rad=p.get("yaw_rad")) for p in data["places"])
+    return WorldMap(name, tuple(data["bounds_m"]), places, data["home"])

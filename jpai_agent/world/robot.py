@@ -1,0 +1,107 @@
+"""Robot files: geometry, limits and sensors of a robot, read from `config/robots/<name>.yaml`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jpai_agent.world.paths import resource
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A camera on the robot.
+
+    Attributes:
+        name: As in plans and topics.
+        width_px, height_px: Colour image; depth images are (depth_height_px, depth_width_px).
+        hfov_deg: Horizontal field of view.
+        position_m: (x, y, z) in base_link; pitch_deg: downwards positive.
+        depth_rate_hz, depth_max_m: Depth stream; rate 0 for a camera without depth.
+    """
+
+    name: str
+    width_px: int
+    height_px: int
+    hfov_deg: float
+    position_m: tuple[float, float, float]
+    pitch_deg: float
+    depth_width_px: int
+    depth_height_px: int
+    depth_rate_hz: float
+    depth_max_m: float
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length of the colour image in pixels (square pixels)."""
+        return self.width_px / 2 / math.tan(math.radians(self.hfov_deg) / 2)
+
+
+@dataclass(frozen=True)
+class LidarSpec:
+    """A planar lidar: `beams` over the full circle, 0 rad forward at beam beams/2 when angle_min is −π."""
+
+    beams: int
+    range_max_m: float
+    height_m: float
+    rate_hz: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the motors may be asked for. Accelerations are positive magnitudes."""
+
+    forward_mps: float
+    reverse_mps: float
+    yaw_radps: float
+    accel_mps2: float
+    brake_mps2: float
+    emergency_brake_mps2: float
+    yaw_accel_radps2: float
+
+
+@dataclass(frozen=True)
+class RobotSpec:
+    """One robot: what the controllers, the twin, the gate and perception need to know of it."""
+
+    name: str
+    model_xml: Path
+    length_m: float
+    width_m: float
+    mass_kg: float
+    cruise_mps: float
+    limits: Limits
+    cameras: tuple[CameraSpec, ...]
+    lidar: LidarSpec
+    control_rate_hz: float
+
+    @property
+    def circumscribed_radius_m(self) -> float:
+        """Radius of the circle around base_link that holds the footprint."""
+        return math.hypot(self.length_m, self.width_m) / 2
+
+    def camera(self, name: str) -> CameraSpec:
+        """The camera of that name. Raises KeyError with the known names."""
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        raise KeyError(f"robot {self.name} has no camera {name!r}; it has {', '.join(c.name for c in self.cameras)}")
+
+
+def load_robot(name: str) -> RobotSpec:
+    """Read `config/robots/<name>.yaml`. Raises ValueError naming the file and the known robots when there is none."""
+    path = resource("config", "robots", f"{name}.yaml")
+    if not path.is_file():
+        known = sorted(p.stem for p in resource("config", "robots").glob("*.yaml"))
+        raise ValueError(f"unknown robot {name!r}: no file {path.name}; known robots: {', '.join(known)}")
+    data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        cameras = tuple(CameraSpec(**{**c, "position_m": tuple(c["position_m"])}) for c in data.pop("cameras"))
+        return RobotSpec(name=name, model_xml=resource("sim", "robots", data.pop("model_xml")),
+                         limits=Limits(**data.pop("limits")), lidar=LidarSpec(**data.pop("lidar")), cameras=cameras, **data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"robot file {path.name}: {error}") from error

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -19,9 +21,17 @@ SEEN_GROUP = 1
 RGB = tuple[float, float, float]
 
 COLOR_RGB: dict[str, RGB] = {
-    "red": (0.80, 0.05, 0.06), "blue": (0.05, 0.20, 0.78), "yellow": (0.97, 0.82, 0.04), "green": (0.05, 0.52, 0.14),
-    "white": (0.93, 0.93, 0.92), "black": (0.05, 0.05, 0.055), "orange": (0.98, 0.42, 0.02), "purple": (0.42, 0.10, 0.60),
-    "brown": (0.42, 0.24, 0.11), "pink": (0.98, 0.50, 0.70), "gray": (0.48, 0.49, 0.50),
+    "red": (0.80, 0.05, 0.06),
+    "blue": (0.05, 0.20, 0.78),
+    "yellow": (0.97, 0.82, 0.04),
+    "green": (0.05, 0.52, 0.14),
+    "white": (0.93, 0.93, 0.92),
+    "black": (0.05, 0.05, 0.055),
+    "orange": (0.98, 0.42, 0.02),
+    "purple": (0.42, 0.10, 0.60),
+    "brown": (0.42, 0.24, 0.11),
+    "pink": (0.98, 0.50, 0.70),
+    "gray": (0.48, 0.49, 0.50),
 }
 _METAL: RGB = (0.62, 0.63, 0.65)
 _DARK: RGB = (0.10, 0.10, 0.11)
@@ -65,10 +75,11 @@ class Painter:
     # one primitive each; sizes are full extents in metres
 
     def box(self, color: RGB, center: Sequence[float], extent: Sequence[float], *, tilt_y_deg: float = 0.0) -> None:
-        self._add(mujoco.mjtGeom.mjGEOM_BOX, color, pos=center, size=[e / 2 for e in extent],
-                  **({"quat": _quat_y(tilt_y_deg)} if tilt_y_deg else {}))
+        self._add(mujoco.mjtGeom.mjGEOM_BOX, color, pos=center, size=[e / 2 for e in extent], quat=_quat_y(tilt_y_deg))
 
-    def cylinder(self, color: RGB, bottom: Sequence[float], top: Sequence[float], radius: float, gloss: bool = False) -> None:
+    def cylinder(
+        self, color: RGB, bottom: Sequence[float], top: Sequence[float], radius: float, gloss: bool = False
+    ) -> None:
         self._add(mujoco.mjtGeom.mjGEOM_CYLINDER, color, gloss, fromto=[*bottom, *top], size=[radius, 0, 0])
 
     def rod(self, color: RGB, bottom: Sequence[float], top: Sequence[float], radius: float) -> None:
@@ -77,8 +88,15 @@ class Painter:
     def ellipsoid(self, color: RGB, center: Sequence[float], extent: Sequence[float], gloss: bool = False) -> None:
         self._add(mujoco.mjtGeom.mjGEOM_ELLIPSOID, color, gloss, pos=center, size=[e / 2 for e in extent])
 
-    def lathe(self, color: RGB, profile: Sequence[tuple[float, float]], *, sides: int = 20, x_scale: float = 1.0,
-              gloss: bool = False) -> None:
+    def lathe(
+        self,
+        color: RGB,
+        profile: Sequence[tuple[float, float]],
+        *,
+        sides: int = 20,
+        x_scale: float = 1.0,
+        gloss: bool = False,
+    ) -> None:
         """A closed solid of revolution about z through (radius, z) points from bottom to top; four sides make a square frustum
         whose radius is half the side."""
         key = (tuple((round(r, 4), round(z, 4)) for r, z in profile), sides, round(x_scale, 4))
@@ -98,10 +116,18 @@ class Painter:
         tint = self._rng.uniform(-0.025, 0.025, 3)
         return tuple(float(min(1.0, max(0.0, c * gain + t))) for c, t in zip(color, tint))  # type: ignore[return-value]
 
-    def _add(self, kind: mujoco.mjtGeom, color: RGB, gloss: bool = False, **placed: object) -> None:
+    def _add(self, kind: mujoco.mjtGeom, color: RGB, gloss: bool = False, **placed: Any) -> None:
         assert self._body is not None
-        self._body.add_geom(type=kind, rgba=[*color, 1.0], material="gloss" if gloss else "matte", contype=0, conaffinity=0,
-                            group=SEEN_GROUP, mass=0.0, **placed)
+        self._body.add_geom(
+            type=kind,
+            rgba=[*color, 1.0],
+            material="gloss" if gloss else "matte",
+            contype=0,
+            conaffinity=0,
+            group=SEEN_GROUP,
+            mass=0.0,
+            **placed,
+        )
 
 
 def _quat_y(angle_deg: float) -> list[float]:
@@ -198,8 +224,8 @@ def _chair(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     for sy in (-1, 1):
         p.box(metal, (x, sy * y, seat / 2), (leg, leg, seat))
         p.box(metal, (-x, sy * y, h * 0.48), (leg, leg, h * 0.96))
-    p.box(c, (0, 0, seat), (d, w, 0.055))
-    p.box(c, (-x, 0, h - 0.15), (leg * 1.05, w, 0.30))
+    p.box(c, (0, 0, seat), (d, w, 0.07))
+    p.box(c, (-x, 0, h - 0.165), (leg * 1.05, w, 0.33))
     p.box(metal, (0, y, 0.2), (d - leg, 0.018, 0.018))
     p.box(metal, (0, -y, 0.2), (d - leg, 0.018, 0.018))
 
@@ -213,6 +239,7 @@ def _desk(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     for sy in (-1, 1):
         p.box(frame, (0, sy * (w / 2 - 0.05), 0.12), (d - 0.1, 0.04, 0.04))
         p.box(_darker(c, 0.25), (0, sy * (w / 2 - 0.05), h - 0.11), (d - 0.1, 0.03, 0.10))
+    p.box(_darker(c, 0.12), (-d / 2 + 0.08, 0, h - 0.25), (0.025, w - 0.12, 0.38))
 
 
 def _shelf(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
@@ -242,8 +269,11 @@ def _plant(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     for k in range(5):
         a = 2 * math.pi * k / 5
         at, size = r * 0.46, r * 1.08
-        p.ellipsoid(_darker(leaf, 0.22 * (k % 2)), (at * math.cos(a), at * math.sin(a), low + span * (0.32 + 0.10 * (k % 3))),
-                    (size, size, span * 0.60))
+        p.ellipsoid(
+            _darker(leaf, 0.22 * (k % 2)),
+            (at * math.cos(a), at * math.sin(a), low + span * (0.32 + 0.10 * (k % 3))),
+            (size, size, span * 0.60),
+        )
     p.ellipsoid(_mix(leaf, (1, 1, 1), 0.08), (0, 0, high - span * 0.34), (r * 1.45, r * 1.45, span * 0.68))
 
 
@@ -261,8 +291,9 @@ def _bucket(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     p.lathe(_darker(c, 0.2), [(r, rim * 0.92), (r, rim)])
     p.cylinder(_darker(c, 0.7), (0, 0, rim * 0.9), (0, 0, rim + 0.002), r * 0.88)
     metal, tube = (_DARK if _is_light(c) else _METAL), 0.012
-    arc = [(0.0, r * 0.97 * math.cos(a), rim * 0.95 + (h - tube - rim * 0.95) * math.sin(a)) for a in np.linspace(0, math.pi, 7)]
-    for start, end in zip(arc, arc[1:]):
+    rise = h - tube - rim * 0.95
+    arc = [(0.0, r * 0.97 * math.cos(a), rim * 0.95 + rise * math.sin(a)) for a in np.linspace(0, math.pi, 7)]
+    for start, end in pairwise(arc):
         p.rod(metal, start, end, tube)
 
 
@@ -307,8 +338,11 @@ def _body(p: Painter, clothes: RGB, trousers: RGB) -> None:
         p.box(_DARK, (stride * sy + 0.03, sy * 0.085, 0.04), (0.17, 0.09, 0.08))
         p.rod(clothes, (0, sy * 0.185, 1.36), (-stride * 0.6 * sy, sy * 0.203, 0.92), 0.046)
         p.ellipsoid(skin, (-stride * 0.6 * sy, sy * 0.203, 0.85), (0.08, 0.07, 0.11))
-    p.lathe(clothes, [(0.155, 0.76), (0.165, 0.82), (0.155, 0.98), (0.19, 1.25), (0.185, 1.36), (0.13, 1.42), (0.05, 1.45)],
-            x_scale=0.68)
+    p.lathe(
+        clothes,
+        [(0.155, 0.76), (0.165, 0.82), (0.155, 0.98), (0.19, 1.25), (0.185, 1.36), (0.13, 1.42), (0.05, 1.45)],
+        x_scale=0.68,
+    )
     p.cylinder(skin, (0, 0, 1.42), (0, 0, 1.50), 0.048)
     p.ellipsoid(skin, (0.012, 0, 1.555), (0.19, 0.165, 0.225))
 
@@ -334,7 +368,19 @@ def _worker(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
 
 _DRAW: dict[str, Callable[[Painter, RGB, float, float, float], None]] = {
-    "box": _box, "cone": _cone, "drum": _drum, "pallet": _pallet, "bin": _bin, "chair": _chair, "desk": _desk, "shelf": _shelf,
-    "plant": _plant, "ball": _ball, "bucket": _bucket, "handcart": _handcart, "sign": _sign, "person": _person,
+    "box": _box,
+    "cone": _cone,
+    "drum": _drum,
+    "pallet": _pallet,
+    "bin": _bin,
+    "chair": _chair,
+    "desk": _desk,
+    "shelf": _shelf,
+    "plant": _plant,
+    "ball": _ball,
+    "bucket": _bucket,
+    "handcart": _handcart,
+    "sign": _sign,
+    "person": _person,
     "worker": _worker,
 }

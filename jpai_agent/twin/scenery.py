@@ -13,38 +13,75 @@ _TEXTURE_PX = 256
 _TILE_M = 4.0
 
 _FLOORS: tuple[tuple[str, tuple[float, float, float]], ...] = (
-    ("concrete", (0.60, 0.60, 0.58)), ("concrete", (0.50, 0.51, 0.52)), ("concrete", (0.66, 0.63, 0.57)),
-    ("asphalt", (0.27, 0.27, 0.28)), ("asphalt", (0.36, 0.36, 0.36)), ("paving", (0.55, 0.50, 0.46)),
-    ("paving", (0.52, 0.54, 0.55)), ("epoxy", (0.42, 0.50, 0.45)), ("epoxy", (0.46, 0.50, 0.56)),
+    ("concrete", (0.60, 0.60, 0.58)),
+    ("concrete", (0.50, 0.51, 0.52)),
+    ("concrete", (0.66, 0.63, 0.57)),
+    ("asphalt", (0.27, 0.27, 0.28)),
+    ("asphalt", (0.36, 0.36, 0.36)),
+    ("paving", (0.55, 0.50, 0.46)),
+    ("paving", (0.52, 0.54, 0.55)),
+    ("epoxy", (0.42, 0.50, 0.45)),
+    ("epoxy", (0.46, 0.50, 0.56)),
 )
 _WALLS: tuple[tuple[float, float, float], ...] = (
-    (0.78, 0.78, 0.76), (0.70, 0.72, 0.74), (0.82, 0.78, 0.70), (0.60, 0.62, 0.62), (0.72, 0.66, 0.60))
+    (0.78, 0.78, 0.76),
+    (0.70, 0.72, 0.74),
+    (0.82, 0.78, 0.70),
+    (0.60, 0.62, 0.62),
+    (0.72, 0.66, 0.60),
+)
 _SKIES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...] = (
-    ((0.45, 0.62, 0.85), (0.80, 0.87, 0.94)), ((0.62, 0.68, 0.74), (0.84, 0.86, 0.88)), ((0.35, 0.50, 0.78), (0.72, 0.80, 0.90)),
-    ((0.55, 0.58, 0.62), (0.70, 0.72, 0.74)), ((0.60, 0.62, 0.75), (0.95, 0.86, 0.74)))
+    ((0.45, 0.62, 0.85), (0.80, 0.87, 0.94)),
+    ((0.62, 0.68, 0.74), (0.84, 0.86, 0.88)),
+    ((0.35, 0.50, 0.78), (0.72, 0.80, 0.90)),
+    ((0.55, 0.58, 0.62), (0.70, 0.72, 0.74)),
+    ((0.60, 0.62, 0.75), (0.95, 0.86, 0.74)),
+)
 
 
-def add_ground_and_walls(spec: mujoco.MjSpec, bounds_m: tuple[float, float, float, float], height_m: float,
-                         thickness_m: float) -> None:
+def add_ground_and_walls(
+    spec: mujoco.MjSpec, bounds_m: tuple[float, float, float, float], height_m: float, thickness_m: float
+) -> None:
     """The floor plane `floor` and four walls `wall_*` whose inner faces are the bounds (x0, y0, x1, y1). Contacts only."""
     x0, y0, x1, y1 = bounds_m
     cx, cy, half = (x0 + x1) / 2, (y0 + y1) / 2, thickness_m / 2
-    spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=[cx, cy, 0], size=[0, 0, 1], contype=FLOOR_BIT,
-                            conaffinity=0, rgba=[0.55, 0.55, 0.54, 1])
+    spec.worldbody.add_geom(
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        pos=[cx, cy, 0],
+        size=[0, 0, 1],
+        contype=FLOOR_BIT,
+        conaffinity=0,
+        rgba=[0.55, 0.55, 0.54, 1],
+    )
     long, wide = (x1 - x0) / 2 + thickness_m, (y1 - y0) / 2
-    for name, px, py, sx, sy in (("west", x0 - half, cy, half, wide), ("east", x1 + half, cy, half, wide),
-                                 ("south", cx, y0 - half, long, half), ("north", cx, y1 + half, long, half)):
-        spec.worldbody.add_geom(name=f"wall_{name}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=[px, py, height_m / 2],
-                                size=[sx, sy, height_m / 2], contype=OBSTACLE_BIT, conaffinity=0, rgba=[0.75, 0.75, 0.73, 1])
+    for name, px, py, sx, sy in (
+        ("west", x0 - half, cy, half, wide),
+        ("east", x1 + half, cy, half, wide),
+        ("south", cx, y0 - half, long, half),
+        ("north", cx, y1 + half, long, half),
+    ):
+        spec.worldbody.add_geom(
+            name=f"wall_{name}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=[px, py, height_m / 2],
+            size=[sx, sy, height_m / 2],
+            contype=OBSTACLE_BIT,
+            conaffinity=0,
+            rgba=[0.75, 0.75, 0.73, 1],
+        )
 
 
 def dress_yard(spec: mujoco.MjSpec, world: dict[str, Any], rng: np.random.Generator | None) -> None:
     """Textures, sky, lights and the markings of the yard's places. world is the content of yard.json."""
     style, tint = _pick(_FLOORS, rng)
-    texture = spec.add_texture(name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, width=_TEXTURE_PX, height=_TEXTURE_PX,
-                               nchannel=3)
+    texture = spec.add_texture(
+        name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, width=_TEXTURE_PX, height=_TEXTURE_PX, nchannel=3
+    )
     texture.data = _floor_texture(style, tint, rng).tobytes()
-    floor = spec.add_material(name="floor", texuniform=True, texrepeat=[1 / _TILE_M, 1 / _TILE_M], specular=0.05, shininess=0.1)
+    floor = spec.add_material(
+        name="floor", texuniform=True, texrepeat=[1 / _TILE_M, 1 / _TILE_M], specular=0.05, shininess=0.1
+    )
     floor.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
     ground = spec.geom("floor")
     ground.material, ground.rgba = "floor", [1, 1, 1, 1]
@@ -83,27 +120,43 @@ def _floor_texture(style: str, tint: tuple[float, float, float], rng: np.random.
         shade[np.arange(n) % tile == 0, :] -= 0.12
         for row in range(8):
             offset = (tile // 2) * (row % 2)
-            shade[row * tile:(row + 1) * tile, (np.arange(n) + offset) % tile == 0] -= 0.12
-            shade[row * tile:(row + 1) * tile] += np.repeat(0.025 * noise.standard_normal(8), tile)[(np.arange(n) + offset) % n]
+            shade[row * tile : (row + 1) * tile, (np.arange(n) + offset) % tile == 0] -= 0.12
+            shade[row * tile : (row + 1) * tile] += np.repeat(0.025 * noise.standard_normal(8), tile)[
+                (np.arange(n) + offset) % n
+            ]
     rgb = np.asarray(tint)[None, None, :] + shade[:, :, None]
     return (np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
 def _light(spec: mujoco.MjSpec, rng: np.random.Generator | None) -> None:
     zenith, horizon = _pick(_SKIES, rng)
-    spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-                     width=32, height=192, rgb1=list(zenith), rgb2=list(horizon))
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        width=32,
+        height=192,
+        rgb1=list(zenith),
+        rgb2=list(horizon),
+    )
     level = 1.0 if rng is None else float(rng.uniform(0.75, 1.15))
     warm = 0.0 if rng is None else float(rng.uniform(-0.06, 0.06))
     azimuth = 0.9 if rng is None else float(rng.uniform(-math.pi, math.pi))
     elevation = 1.0 if rng is None else float(rng.uniform(0.6, 1.35))
     sun = np.array([1 + warm, 1.0, 1 - warm]) * level
-    spec.visual.headlight.ambient = list(0.38 * sun)
-    spec.visual.headlight.diffuse = list(0.22 * sun)
+    spec.visual.headlight.ambient = list(0.42 * sun)
+    spec.visual.headlight.diffuse = list(0.30 * sun)
     spec.visual.headlight.specular = [0.0, 0.0, 0.0]
     toward = [-math.cos(azimuth) * math.cos(elevation), -math.sin(azimuth) * math.cos(elevation), -math.sin(elevation)]
-    spec.worldbody.add_light(name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0, 0, 12], dir=toward,
-                             diffuse=list(0.55 * sun), specular=[0.25, 0.25, 0.25], castshadow=True)
+    spec.worldbody.add_light(
+        name="sun",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=[0, 0, 12],
+        dir=toward,
+        diffuse=list(0.45 * sun),
+        specular=[0.25, 0.25, 0.25],
+        castshadow=True,
+    )
 
 
 def _mark_places(spec: mujoco.MjSpec, world: dict[str, Any], wall_rgb: tuple[float, float, float]) -> None:
@@ -113,8 +166,15 @@ def _mark_places(spec: mujoco.MjSpec, world: dict[str, Any], wall_rgb: tuple[flo
     yellow, white, blue, steel = (0.85, 0.70, 0.15), (0.85, 0.85, 0.83), (0.20, 0.45, 0.70), (0.55, 0.57, 0.60)
 
     def slab(rgb: tuple[float, float, float], x: float, y: float, z: float, sx: float, sy: float, sz: float) -> None:
-        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=[x, y, z], size=[sx / 2, sy / 2, sz / 2], rgba=[*rgb, 1],
-                                contype=0, conaffinity=0, group=0)
+        spec.worldbody.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=[x, y, z],
+            size=[sx / 2, sy / 2, sz / 2],
+            rgba=[*rgb, 1],
+            contype=0,
+            conaffinity=0,
+            group=0,
+        )
 
     def outline(rgb: tuple[float, float, float], x: float, y: float, sx: float, sy: float) -> None:
         for sign in (-1, 1):

@@ -28,7 +28,11 @@ OBJECT_PREFIX, BOX_PREFIX, MOVER_PREFIX = "obj:", "box:", "mover:"
 TWIN_WORLD_RGBA = {BOX_PREFIX: [0.6, 0.6, 0.65, 1], MOVER_PREFIX: [0.9, 0.5, 0.2, 1]}
 
 _CONTACT_GROUP = 3
-_SHAPE = {"box": mujoco.mjtGeom.mjGEOM_BOX, "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER, "sphere": mujoco.mjtGeom.mjGEOM_SPHERE}
+_SHAPE = {
+    "box": mujoco.mjtGeom.mjGEOM_BOX,
+    "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
+}
 
 
 @lru_cache(maxsize=8)
@@ -42,9 +46,14 @@ def _robot_text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def build_yard(objects: Sequence[ObjectSpec], *, robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
-               appearance: np.random.Generator | None = None, visual: bool = True,
-               robot_xml: Path | None = None) -> mujoco.MjSpec:
+def build_yard(
+    objects: Sequence[ObjectSpec],
+    *,
+    robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
+    appearance: np.random.Generator | None = None,
+    visual: bool = True,
+    robot_xml: Path | None = None,
+) -> mujoco.MjSpec:
     """The yard with these objects and the robot at robot_pose (x, y, heading_deg; map frame).
 
     People and moving objects are mocap bodies (see `place_movers`), everything else is fixed. Each object has one contact solid,
@@ -66,18 +75,26 @@ def build_yard(objects: Sequence[ObjectSpec], *, robot_pose: Sequence[float] = (
         painter = Painter(spec, appearance)
     for thing in objects:
         x, y, heading_deg = motion_pose(thing, 0.0)
-        body = spec.worldbody.add_body(name=OBJECT_PREFIX + thing.id, pos=[x, y, 0], quat=_yaw_quat(math.radians(heading_deg)),
-                                       mocap=thing.moves or thing.kind in PEOPLE)
+        body = spec.worldbody.add_body(
+            name=OBJECT_PREFIX + thing.id,
+            pos=[x, y, 0],
+            quat=_yaw_quat(math.radians(heading_deg)),
+            mocap=thing.moves or thing.kind in PEOPLE,
+        )
         _add_contact_solid(body, thing, seen=painter is None)
         if painter is not None:
             painter.paint(body, thing)
     return spec
 
 
-def build_twin(boxes: Sequence[Sequence[float]], movers: Sequence[Sequence[float]] = (), *,
-               robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
-               bounds_m: tuple[float, float, float, float] | None = (-12.0, -8.0, 12.0, 8.0),
-               robot_xml: Path | None = None) -> mujoco.MjSpec:
+def build_twin(
+    boxes: Sequence[Sequence[float]],
+    movers: Sequence[Sequence[float]] = (),
+    *,
+    robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
+    bounds_m: tuple[float, float, float, float] | None = (-12.0, -8.0, 12.0, 8.0),
+    robot_xml: Path | None = None,
+) -> mujoco.MjSpec:
     """The world that plans are rehearsed in: perceived boxes, round movers, walls, the robot; nothing to look at.
 
     boxes: per obstacle (x, y, yaw_rad, half_x, half_y, height), movers: per mover (x, y, radius, height), metres, map frame.
@@ -90,7 +107,9 @@ def build_twin(boxes: Sequence[Sequence[float]], movers: Sequence[Sequence[float
     for geom in [g for g in spec.geoms if g.contype == 0 and g.conaffinity == 0]:
         spec.delete(geom)
     if bounds_m is None:
-        spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=0)
+        spec.worldbody.add_geom(
+            name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=0
+        )
     else:
         add_ground_and_walls(spec, bounds_m, 1.0, 0.2)
     for i, (x, y, yaw_rad, half_x, half_y, height) in enumerate(boxes):
@@ -113,7 +132,7 @@ def place_movers(model: mujoco.MjModel, data: mujoco.MjData, objects: Sequence[O
 def object_ids(model: mujoco.MjModel) -> list[str]:
     """Ids of the objects of a yard, in the order in which they were given to `build_yard`."""
     names = (model.body(i).name for i in range(model.nbody))
-    return [name[len(OBJECT_PREFIX):] for name in names if name.startswith(OBJECT_PREFIX)]
+    return [name[len(OBJECT_PREFIX) :] for name in names if name.startswith(OBJECT_PREFIX)]
 
 
 def object_of_geom(model: mujoco.MjModel) -> np.ndarray:
@@ -144,17 +163,38 @@ def _world_with_robot(robot_xml: Path | None, robot_pose: Sequence[float]) -> mu
 def _add_contact_solid(body: mujoco.MjsBody, thing: ObjectSpec, *, seen: bool) -> None:
     width, depth, height = thing.dimensions_m
     shape = KINDS[thing.kind].shape
-    size = {"box": [depth / 2, width / 2, height / 2], "cylinder": [width / 2, height / 2, 0], "sphere": [width / 2, 0, 0]}[shape]
-    body.add_geom(name=f"contact:{thing.id}", type=_SHAPE[shape], pos=[0, 0, height / 2], size=size, contype=OBSTACLE_BIT,
-                  conaffinity=0, group=SEEN_GROUP if seen else _CONTACT_GROUP, rgba=[*COLOR_RGB[thing.shown_color], 1])
+    size = {
+        "box": [depth / 2, width / 2, height / 2],
+        "cylinder": [width / 2, height / 2, 0],
+        "sphere": [width / 2, 0, 0],
+    }[shape]
+    body.add_geom(
+        name=f"contact:{thing.id}",
+        type=_SHAPE[shape],
+        pos=[0, 0, height / 2],
+        size=size,
+        contype=OBSTACLE_BIT,
+        conaffinity=0,
+        group=SEEN_GROUP if seen else _CONTACT_GROUP,
+        rgba=[*COLOR_RGB[thing.shown_color], 1],
+    )
 
 
-def _add_solid(spec: mujoco.MjSpec, name: str, x: float, y: float, yaw_rad: float, shape: mujoco.mjtGeom,
-               size: list[float]) -> None:
+def _add_solid(
+    spec: mujoco.MjSpec, name: str, x: float, y: float, yaw_rad: float, shape: mujoco.mjtGeom, size: list[float]
+) -> None:
     height = 2 * (size[2] if shape == mujoco.mjtGeom.mjGEOM_BOX else size[1])
     body = spec.worldbody.add_body(name=name, pos=[x, y, 0], quat=_yaw_quat(yaw_rad), mocap=True)
-    body.add_geom(name=name, type=shape, pos=[0, 0, height / 2], size=size, contype=OBSTACLE_BIT, conaffinity=0,
-                  group=SEEN_GROUP, rgba=TWIN_WORLD_RGBA[name[:name.index(":") + 1]])
+    body.add_geom(
+        name=name,
+        type=shape,
+        pos=[0, 0, height / 2],
+        size=size,
+        contype=OBSTACLE_BIT,
+        conaffinity=0,
+        group=SEEN_GROUP,
+        rgba=TWIN_WORLD_RGBA[name[: name.index(":") + 1]],
+    )
 
 
 def _yaw_quat(yaw_rad: float) -> list[float]:

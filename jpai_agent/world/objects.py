@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,17 +72,23 @@ _PERSON = _one(0.5, 0.3, 1.7)
 
 KINDS: dict[str, Kind] = {
     "box": Kind(("箱", "段ボール", "段ボール箱"), "box", "brown", _square((0.3, 0.3), (0.5, 0.5), (0.8, 0.8))),
-    "cone": Kind(("コーン", "パイロン", "カラーコーン", "三角コーン"), "box", "orange",
-                 _square((0.30, 0.45), (0.38, 0.70), (0.45, 0.90))),
+    "cone": Kind(
+        ("コーン", "パイロン", "カラーコーン", "三角コーン"),
+        "box",
+        "orange",
+        _square((0.30, 0.45), (0.38, 0.70), (0.45, 0.90)),
+    ),
     "drum": Kind(("ドラム缶",), "cylinder", "blue", _square((0.40, 0.60), (0.58, 0.88), (0.70, 1.10))),
     "pallet": Kind(("パレット",), "box", "brown", _square((0.8, 0.15), (1.1, 0.15), (1.2, 0.15))),
     "bin": Kind(("ゴミ箱", "ごみ箱", "くず入れ"), "box", "gray", _square((0.35, 0.5), (0.45, 0.7), (0.60, 1.0))),
     "chair": Kind(("椅子", "いす", "イス"), "box", "black", _square((0.40, 0.85), (0.45, 0.85), (0.55, 0.85))),
-    "desk": Kind(("机", "テーブル", "デスク", "台"), "box", "brown",
-                 _sizes((1.0, 0.6, 0.72), (1.2, 0.6, 0.72), (1.6, 0.6, 0.72))),
+    "desk": Kind(
+        ("机", "テーブル", "デスク", "台"), "box", "brown", _sizes((1.0, 0.6, 0.72), (1.2, 0.6, 0.72), (1.6, 0.6, 0.72))
+    ),
     "shelf": Kind(("棚", "ラック"), "box", "gray", _sizes((0.8, 0.4, 1.6), (0.9, 0.4, 1.6), (1.4, 0.4, 1.6))),
-    "plant": Kind(("植木", "鉢植え", "観葉植物", "植木鉢"), "cylinder", "brown",
-                  _square((0.30, 0.7), (0.40, 1.0), (0.55, 1.4))),
+    "plant": Kind(
+        ("植木", "鉢植え", "観葉植物", "植木鉢"), "cylinder", "brown", _square((0.30, 0.7), (0.40, 1.0), (0.55, 1.4))
+    ),
     "ball": Kind(("ボール", "球"), "sphere", "red", _square((0.20, 0.20), (0.40, 0.40), (0.70, 0.70))),
     "bucket": Kind(("バケツ",), "cylinder", "blue", _square((0.25, 0.25), (0.30, 0.30), (0.40, 0.40))),
     "handcart": Kind(("台車", "手押し車"), "box", "blue", _one(0.9, 0.6, 0.9)),
@@ -113,7 +120,7 @@ class Motion:
 
     @property
     def length_m(self) -> float:
-        return sum(math.dist(a, b) for a, b in zip(self.path, self.path[1:]))
+        return sum(math.dist(a, b) for a, b in pairwise(self.path))
 
     @property
     def end_s(self) -> float:
@@ -184,8 +191,11 @@ class ObjectSpec:
         if self.size is not None:
             data["size"] = self.size
         if self.motion is not None:
-            data["motion"] = {"path": [list(p) for p in self.motion.path], "speed_mps": self.motion.speed_mps,
-                              "start_s": self.motion.start_s}
+            data["motion"] = {
+                "path": [list(p) for p in self.motion.path],
+                "speed_mps": self.motion.speed_mps,
+                "start_s": self.motion.start_s,
+            }
         return data
 
 
@@ -243,7 +253,7 @@ def motion_velocity(spec: ObjectSpec, t_s: float) -> tuple[float, float]:
 
 
 def _along(motion: Motion, distance_m: float, heading_deg: float) -> tuple[float, float, float]:
-    segments = [(a, b, math.dist(a, b)) for a, b in zip(motion.path, motion.path[1:])]
+    segments = [(a, b, math.dist(a, b)) for a, b in pairwise(motion.path)]
     x, y = motion.path[0]
     for (ax, ay), (bx, by), length in (s for s in segments if s[2] > 0):
         heading_deg = math.degrees(math.atan2(by - ay, bx - ax))

@@ -1,7 +1,7 @@
 """How the yard's objects look: each kind drawn from primitives inside the solid that stands for it in contacts.
 
-Local frame of an object: origin on the floor at the footprint's centre, x along the heading (the depth), y to the left (the
-width), z up. Everything drawn here is seen by cameras and lidar (geom group 1) and touched by nothing.
+Local frame of an object: origin on the floor at the footprint's centre, x along the heading (the depth), y to the
+left (the width), z up. Everything drawn here is seen by cameras and lidar (geom group 1) and touched by nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TROUSERS: tuple[RGB, ...] = ((0.12, 0.13, 0.17), (0.20, 0.21, 0.24), (0.36, 0.3
 
 
 def _mix(a: RGB, b: RGB, share: float) -> RGB:
-    return tuple(x + share * (y - x) for x, y in zip(a, b))  # type: ignore[return-value]
+    return tuple(x + share * (y - x) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
 
 
 def _darker(color: RGB, share: float = 0.35) -> RGB:
@@ -97,8 +97,10 @@ class Painter:
         x_scale: float = 1.0,
         gloss: bool = False,
     ) -> None:
-        """A closed solid of revolution about z through (radius, z) points from bottom to top; four sides make a square frustum
-        whose radius is half the side."""
+        """A closed solid of revolution about z through (radius, z) points from bottom to top.
+
+        Four sides make a square frustum whose radius is half the side.
+        """
         key = (tuple((round(r, 4), round(z, 4)) for r, z in profile), sides, round(x_scale, 4))
         if key not in self._meshes:
             self._meshes[key] = f"lathe_{len(self._meshes)}"
@@ -112,9 +114,9 @@ class Painter:
     def _shade(self, color: RGB) -> RGB:
         if self._rng is None:
             return color
-        gain = self._rng.uniform(0.88, 1.08)
-        tint = self._rng.uniform(-0.025, 0.025, 3)
-        return tuple(float(min(1.0, max(0.0, c * gain + t))) for c, t in zip(color, tint))  # type: ignore[return-value]
+        gain, tint = self._rng.uniform(0.88, 1.08), self._rng.uniform(-0.025, 0.025, 3)
+        red, green, blue = np.clip(np.asarray(color) * gain + tint, 0.0, 1.0).tolist()
+        return red, green, blue
 
     def _add(self, kind: mujoco.mjtGeom, color: RGB, gloss: bool = False, **placed: Any) -> None:
         assert self._body is not None
@@ -183,9 +185,9 @@ def _cone(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
     p.box(_darker(c, 0.45), (0, 0, z0 / 2), (d, w, z0))
     p.lathe(_darker(c, 0.15), [(foot * 1.1, z0 * 0.9), (foot, z0 * 1.9)])
-    heights = [z0 + (h - z0) * s for s in (0.0, *cuts, 1.0)]
-    for (a, za), (b, zb), color in zip(zip((0.0, *cuts), heights), zip((*cuts, 1.0), heights[1:]), (c, stripe, c)):
-        p.lathe(color, [(radius(a), za), (radius(b), zb)])
+    rings = [(radius(share), z0 + (h - z0) * share) for share in (0.0, *cuts, 1.0)]
+    for ends, color in zip(pairwise(rings), (c, stripe, c), strict=True):
+        p.lathe(color, ends)
 
 
 def _drum(p: Painter, c: RGB, w: float, d: float, h: float) -> None:

@@ -1,7 +1,7 @@
-"""Turns a world into what a camera sees: colour, depth in metres, and which object each pixel shows. Headless through EGL.
+"""Turns a world into what a camera sees: colour, depth in metres, and which object each pixel shows.
 
-Unlike `mujoco.Renderer` one renderer serves any image size and one model after another in the same GL context: loading a
-scene then costs about 15 ms instead of 150, which is what rendering a training set is made of.
+Unlike `mujoco.Renderer` one renderer serves any image size and one model after another in the same GL context:
+loading a scene then costs about 15 ms instead of 150, which is what rendering a training set is made of.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-
-if sys.platform == "linux" and "DISPLAY" not in os.environ:
-    os.environ.setdefault("MUJOCO_GL", "egl")
 
 import mujoco
 import numpy as np
@@ -25,14 +22,14 @@ Size = tuple[int, int]
 class SceneRenderer:
     """Renders a model's cameras. Sizes are (width, height) in pixels, at most the model's offscreen buffer (1280×960).
 
-    A renderer belongs to the thread that made it. Close it, or use it as a context manager. Raises ImportError or RuntimeError
-    when no GL context can be made.
+    A renderer belongs to the thread that made it. Close it, or use it as a context manager. Raises ImportError or
+    RuntimeError when no GL context can be made.
     """
 
     def __init__(self, model: mujoco.MjModel | None = None, *, shadows: bool = False) -> None:
         self._shadows = shadows
         self._context: mujoco.MjrContext | None = None
-        self._gl: mujoco.GLContext | None = mujoco.GLContext(1280, 960)
+        self._gl: mujoco.GLContext | None = _headless_gl()
         self._option = mujoco.MjvOption()
         if model is not None:
             self.load(model)
@@ -151,3 +148,12 @@ class SceneRenderer:
         if self._context is not None:
             self._context.free()
             self._context = None
+
+
+def _headless_gl() -> mujoco.GLContext:
+    """A GL context that needs no display, whatever was in the environment when mujoco was first imported."""
+    if sys.platform == "linux" and os.environ.get("MUJOCO_GL", "egl") == "egl":
+        from mujoco.egl import GLContext
+
+        return GLContext(1280, 960)
+    return mujoco.GLContext(1280, 960)

@@ -1,4 +1,4 @@
-"""What surrounds the yard's objects: floor and its markings, walls, sky and light, the same everywhere or varied by a generator."""
+"""What surrounds the yard's objects: floor, markings, walls, sky and light, plain or varied by a generator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SKIES: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...
 def add_ground_and_walls(
     spec: mujoco.MjSpec, bounds_m: tuple[float, float, float, float], height_m: float, thickness_m: float
 ) -> None:
-    """The floor plane `floor` and four walls `wall_*` whose inner faces are the bounds (x0, y0, x1, y1). Contacts only."""
+    """The plane `floor` and four walls `wall_*` whose inner faces are the bounds (x0, y0, x1, y1). Contacts only."""
     x0, y0, x1, y1 = bounds_m
     cx, cy, half = (x0 + x1) / 2, (y0 + y1) / 2, thickness_m / 2
     spec.worldbody.add_geom(

@@ -1,8 +1,9 @@
-"""Builds the MuJoCo worlds: the yard of the simulator and of training pictures, and the light twin that plans are rehearsed in.
+"""Builds the MuJoCo worlds: the yard for simulator and training pictures, the light twin for rehearsal.
 
-Geom groups: 0 floor, walls and markings, 1 what is seen of objects, 2 what is seen of the robot, 3 contact shapes of objects,
-4 contact shapes of the robot; renderers show 0 to 2 and lidar rays meet LIDAR_GROUPS. Contact bits: 1 floor, 2 obstacles;
-objects touch the robot and nothing else. Bodies of objects are named `obj:<id>`, the robot's base body is `base_link`.
+Geom groups: 0 floor, walls and markings, 1 what is seen of objects, 2 what is seen of the robot, 3 contact shapes of
+objects, 4 contact shapes of the robot; renderers show 0 to 2 and lidar rays meet LIDAR_GROUPS. Contact bits: 1 floor,
+2 obstacles; objects touch the robot and nothing else. Bodies of objects are named `obj:<id>`, the robot's base body
+is `base_link`.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ def build_yard(
 ) -> mujoco.MjSpec:
     """The yard with these objects and the robot at robot_pose (x, y, heading_deg; map frame).
 
-    People and moving objects are mocap bodies (see `place_movers`), everything else is fixed. Each object has one contact solid,
-    `contact:<id>`: a box, cylinder or sphere of its whole footprint and height. With visual it also has the geoms that show it;
-    appearance varies their shades, the floor, the walls and the light, None gives one plain look. Without visual the contact
-    solids are what lidar and cameras meet.
+    People and moving objects are mocap bodies (see `place_movers`), everything else is fixed. Each object has one
+    contact solid, `contact:<id>`: a box, cylinder or sphere of its whole footprint and height. With visual it also
+    has the geoms that show it; appearance varies their shades, the floor, the walls and the light, None gives one
+    plain look. Without visual the contact solids are what lidar and cameras meet.
+
     robot_xml: the robot's MJCF, by default the cart. Raises ValueError for two objects of one id.
     """
     ids = [o.id for o in objects]
@@ -97,9 +99,11 @@ def build_twin(
 ) -> mujoco.MjSpec:
     """The world that plans are rehearsed in: perceived boxes, round movers, walls, the robot; nothing to look at.
 
-    boxes: per obstacle (x, y, yaw_rad, half_x, half_y, height), movers: per mover (x, y, radius, height), metres, map frame.
-    Body i of either is `box:<i>` or `mover:<i>`, its geom has the same name. All are mocap bodies, boxes first, so each rollout
-    sets its own positions: row i of mocap_pos is box i, row len(boxes) + i is mover i (z stays 0).
+    boxes: per obstacle (x, y, yaw_rad, half_x, half_y, height), movers: per mover (x, y, radius, height), metres, map
+    frame. Body i of either is `box:<i>` or `mover:<i>`, its geom has the same name. All are mocap bodies, boxes
+    first, so each rollout sets its own positions: row i of mocap_pos is box i, row len(boxes) + i is mover i; its z
+    stays 0.
+
     robot_pose: (x, y, heading_deg). bounds_m None leaves the walls out.
     """
     spec = _world_with_robot(robot_xml, robot_pose)

@@ -1,7 +1,7 @@
 """What can stand in a world: kinds, colours, sizes, Japanese names, poses, footprints and motions of objects.
 
-Frames: map, metres, degrees counter-clockwise. An object's own x axis looks along its heading. Of a size
-(width, depth, height) the depth lies along the object's x axis and the width along its y axis, so a person with heading 0
+Frames: map, metres, degrees counter-clockwise. An object's own x axis looks along its heading. Of a size (width,
+depth, height) the depth lies along the object's x axis and the width along its y axis, so a person with heading 0
 faces +x, is 0.3 m deep along x and 0.5 m wide along y.
 """
 
@@ -42,7 +42,7 @@ Dimensions = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of object: its names, its collision shape, its usual colour, and (width, depth, height) in metres by size."""
+    """A kind of object: names, collision shape, usual colour, and (width, depth, height) in metres by size."""
 
     names_ja: tuple[str, ...]
     shape: str  # box | cylinder | sphere: the solid that stands for it in contacts and footprints
@@ -236,7 +236,8 @@ def footprint(spec: ObjectSpec, t_s: float = 0.0) -> Footprint:
 def motion_pose(spec: ObjectSpec, t_s: float) -> tuple[float, float, float]:
     """The object's pose (x, y, heading_deg) in the map frame at simulated time t_s.
 
-    A moving object stands at its path's first point before its start and at the last after its end, facing along the path.
+    A moving object stands at its path's first point before its start and at the last after its end, facing along the
+    path.
     """
     if spec.motion is None:
         return spec.pose
@@ -244,7 +245,7 @@ def motion_pose(spec: ObjectSpec, t_s: float) -> tuple[float, float, float]:
 
 
 def motion_velocity(spec: ObjectSpec, t_s: float) -> tuple[float, float]:
-    """The object's velocity (vx, vy) in the map frame in m/s at simulated time t_s; zero before its start and after its end."""
+    """The object's velocity (vx, vy) in m/s, map frame, at simulated time t_s; zero while it stands."""
     motion = spec.motion
     if motion is None or not motion.start_s <= t_s < motion.end_s:
         return 0.0, 0.0

@@ -1,0 +1,322 @@
+"""Make training samples: a line of the corpus, filled with what a frame shows, and the plan that it then means.
+
+One referent plainly in view gives a point on it. None: the first step's asks not_found, a later one's is left to its label; so is
+what follows a `look_for`. Several: ask ambiguous. The instruction is the normalised text, as the model reads it at run time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from jpai_agent.language.normalise import normalise
+from jpai_agent.plan.types import ActionPlan, Step, Target
+from jpai_agent.train import lexicon
+from jpai_agent.train.augment import Pieces, vary
+from jpai_agent.train.corpus import OBJECT_LETTERS, PLACE_IDS, PLACE_LETTERS, Corpus, Line, Slot, StepPattern
+from jpai_agent.train.phrases import ABSENT, AMBIGUOUS, ANY, UNIQUE, Phrase, Phrasebook, Roles, label_of
+from jpai_agent.train.referring import View
+from jpai_agent.train.sample import Sample
+from jpai_agent.train.views import FrameRecord
+
+# share of samples by what they come to; "act" holds dialogues and sequences, "condition" is settled from the frame
+OUTCOMES: Mapping[str, float] = {"act": 0.62, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.07, "refuse": 0.07}
+# share of the lines that act, by what they say
+GROUPS: Mapping[str, float] = {
+    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.07, "face": 0.08, "look_for": 0.06, "move": 0.07,
+    "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03, "return_home": 0.03, "stop": 0.01,
+}
+AMBIGUOUS_REPLY = "{label}がいくつかあります。どれでしょうか。"
+NOT_FOUND_REPLY = "{label}が見当たりません。"
+_LOOKS_ELSEWHERE = ("go_to", "move", "turn", "face", "return_home", "follow", "look_for")  # the view changes with these
+_MOVES = ("go_to", "follow", "move", "return_home")
+_DEFERRED = 0.12  # chance that a later step's object is not in view yet
+_TOO_FAST = 0.12  # share of the refusals that are an ordinary speed line with too high a speed
+_MID_TASK = 0.12  # chance that a line that stands alone is said while something else is under way
+_TRIES = 30
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What a line's slots were filled with: object letters, places (words, id) and values (words, number or text)."""
+
+    phrases: dict[str, Phrase]
+    places: dict[str, tuple[str, str]]
+    values: dict[str, tuple[str, Any]]
+
+
+class Instructor:
+    """Samples for frames, from a corpus. `words` is the lexicon module (or one like it)."""
+
+    def __init__(self, corpus: Corpus, words: Any = lexicon) -> None:
+        self._words = words
+        self._book = Phrasebook(corpus.refs, words)
+        self._roles = {id(line): Roles(line) for line in corpus.lines}
+        self._pools = _pools(corpus.lines, self._roles)
+        self._lone = [line for line in corpus.lines if not line.relation and line.meaning.decision == "act"]
+
+    def samples(self, frame: FrameRecord, rng: np.random.Generator, count: int) -> list[Sample]:
+        """`count` samples over this frame, of the mix that OUTCOMES and GROUPS give as far as the frame allows."""
+        r = Random(int(rng.integers(2**63)))
+        view = View(frame.objects)
+        found: list[Sample] = []
+        for _ in range(count):
+            outcome = _pick(OUTCOMES, r)
+            for attempt in range(_TRIES):
+                pool = self._pools.get(outcome)
+                if pool:
+                    groups, weights = pool
+                    line = r.choice(r.choices(groups, weights)[0])
+                    sample = self.fill(line, outcome, frame, view, r)
+                    if sample is not None:
+                        found.append(sample)
+                        break
+                if attempt % 10 == 9 or not pool:
+                    outcome = "act"  # this frame has none of that kind
+        return found
+
+    def fill(self, line: Line, outcome: str, frame: FrameRecord, view: View, r: Random) -> Sample | None:
+        """This line over this frame so that it comes to `outcome` (a key of OUTCOMES), or None where that cannot be."""
+        roles = self._roles[id(line)]
+        branch, states = _states(line, roles, outcome, r)
+        if states is None:
+            return None
+        phrases = self._book.bind(line, roles, states, view, r)
+        if phrases is None:
+            return None
+        too_fast = line.meaning.reason == "not_permitted" or (outcome == "refuse" and line.meaning.decision == "act")
+        bound = _Bound(phrases, self._places(line, r), self._values(line, too_fast, r))
+        said = vary(self._pieces(line.text, bound), r)
+        before = vary(self._pieces(line.earlier, bound), r, 0.6) if line.earlier else []
+        text, earlier = _joined(said), _joined(before)
+        labels = {letter: label_of(letter, roles, said, before, text) for letter in roles.used}
+        plan, targets, told = self._plan(line, branch, states, bound, labels, too_fast, text, view)
+        if plan is None:
+            return None
+        running, speed, earlier = self._state(line, earlier, view, r)
+        return Sample(
+            frame=frame.index, instruction=text, plan=plan, earlier=earlier, question=line.relation == "?", running=running,
+            speed_mps=speed, targets=tuple(targets), mentions=_mentions(phrases),
+            label_spans=tuple(labels[letter][1] for letter in told),
+            tags=tuple(dict.fromkeys((*line.tags, *_tags(phrases, plan, line, states)))), author=line.author)
+
+    def _places(self, line: Line, r: Random) -> dict[str, tuple[str, str]]:
+        ids = r.sample(PLACE_IDS, 2)
+        return {letter: (self._words.place_word(place, r), place) for letter, place in zip(PLACE_LETTERS, ids)}
+
+    def _values(self, line: Line, too_fast: bool, r: Random) -> dict[str, tuple[str, Any]]:
+        values: dict[str, tuple[str, Any]] = {}
+        near = any(name == "standoff_m" for step in line.meaning.steps for name, _ in step.args)
+        segments = line.text + line.earlier
+        for i, (_, slot) in enumerate(segments):
+            if slot and slot in "TDGVS" and slot not in values:
+                after = segments[i + 1][0] if i + 1 < len(segments) else ""
+                if slot == "T":
+                    values[slot] = self._words.duration(after, r)
+                elif slot == "D":
+                    values[slot] = self._words.distance(after, r, self._words.STANDOFF_MAX_M if near else 100.0)
+                elif slot == "G":
+                    values[slot] = self._words.angle(after, r)
+                elif slot == "V":
+                    values[slot] = self._words.speed(r, too_fast)
+                else:
+                    said = self._words.saying(r)
+                    values[slot] = said, normalise(said).text
+        return values
+
+    def _pieces(self, segments: tuple[tuple[str, str], ...], bound: _Bound) -> Pieces:
+        pieces: Pieces = []
+        for literal, slot in segments:
+            if not slot:
+                pieces.append((literal, ""))
+            elif slot[0] in OBJECT_LETTERS:
+                pieces += bound.phrases[slot[0]].pieces(slot)
+            elif slot in PLACE_LETTERS:
+                pieces.append((bound.places[slot][0], slot))
+            else:
+                pieces.append((bound.values[slot][0], slot))
+        return pieces
+
+    def _plan(self, line: Line, branch: tuple[StepPattern, ...], states: dict[str, str], bound: _Bound,
+              labels: dict[str, tuple[str, tuple[int, int]]], too_fast: bool, text: str, view: View,
+              ) -> tuple[ActionPlan | None, list[int], list[str]]:
+        """The plan, the objects of its points, and the letters of its labels, in its order."""
+        meaning = line.meaning
+        if meaning.decision != "act":
+            return ActionPlan(meaning.decision, reason=meaning.reason), [], []
+        if too_fast:
+            return ActionPlan("refuse", reason="not_permitted"), [], []
+        steps: list[Step] = []
+        targets: list[int] = []
+        told: list[str] = []
+        moved, sought = False, set()
+        for pattern in branch:
+            args: dict[str, Any] = {}
+            letter = pattern.target
+            if letter in PLACE_IDS:
+                args["target"] = Target(place=letter)
+            elif letter and letter in PLACE_LETTERS:
+                args["target"] = Target(place=bound.places[letter][1])
+            elif letter and pattern.skill == "look_for":
+                args["label"] = labels[letter][0]
+                sought.add(letter)
+                told.append(letter)
+            elif letter:
+                label, phrase = labels[letter][0], bound.phrases[letter]
+                if not label:
+                    return None, [], []
+                fits = phrase.referent.objects
+                if letter in sought or (not fits and moved):
+                    args["target"] = Target(label=label)
+                elif len(fits) == 1:
+                    args["target"] = Target(label, "front", view.objects[fits[0]].point)
+                    targets.append(fits[0])
+                else:
+                    reason, reply = ("ambiguous", AMBIGUOUS_REPLY) if fits else ("not_found", NOT_FOUND_REPLY)
+                    return ActionPlan("ask", reason=reason, reply=reply.format(label=label)), [], [letter]
+                told.append(letter)
+            for name, value in pattern.args:
+                if isinstance(value, Slot):
+                    given = bound.values[value.letter][1]
+                    if value.letter == "S" and given not in text and not line.earlier:
+                        return None, [], []
+                    args[name] = given if isinstance(given, str) else given * value.sign
+                else:
+                    args[name] = value
+            moved = moved or pattern.skill in _LOOKS_ELSEWHERE
+            steps.append(Step(pattern.skill, args))
+        return ActionPlan("act", tuple(steps)), targets, told
+
+    def _state(self, line: Line, earlier: str, view: View, r: Random) -> tuple[str, float, str]:
+        """(running skill, speed, earlier turn) at which the line is said."""
+        if line.relation == "?":
+            return "", 0.0, earlier
+        if line.relation == ">>":
+            running = _first_skill(line)
+            halted = line.skills == ("continue",) and r.random() < 0.5
+            return (running, 0.0 if halted else _speed(running, r), earlier)
+        alone = line.skills in (("continue",), ("set_speed",), ("stop",))
+        if r.random() > (0.7 if alone else _MID_TASK):
+            return "", 0.0, ""
+        other = r.choice(self._lone)
+        phrases = self._book.bind(other, self._roles[id(other)], dict.fromkeys(self._roles[id(other)].letters, ANY), view, r)
+        if phrases is None:
+            return "", 0.0, ""
+        text = _joined(vary(self._pieces(other.text, _Bound(phrases, self._places(other, r), self._values(other, False, r))), r, 0.6))
+        running = other.meaning.steps[0].skill
+        if line.skills == ("continue",) and r.random() < 0.6:
+            return running, 0.0, text
+        return running, _speed(running, r), text
+
+
+def _pools(lines: tuple[Line, ...], roles: Mapping[int, Roles]) -> dict[str, tuple[list[list[Line]], list[float]]]:
+    """Per outcome the groups of lines that can come to it, and the groups' weights."""
+    sorted_in: dict[str, dict[str, list[Line]]] = {outcome: defaultdict(list) for outcome in OUTCOMES}
+    for line in lines:
+        group, role = _group(line), roles[id(line)]
+        if line.meaning.decision != "act":
+            sorted_in[line.meaning.decision][line.meaning.reason or ""].append(line)
+        elif line.meaning.condition:
+            sorted_in["condition"]["condition"].append(line)
+        else:
+            sorted_in["act"][group].append(line)
+            if role.askable:
+                sorted_in["ambiguous"][group].append(line)
+            if role.first_askable:
+                sorted_in["absent"][group].append(line)
+            if line.skills == ("set_speed",) and any(slot == "V" for _, slot in line.text):
+                sorted_in["refuse"]["too_fast"].append(line)
+    pools = {}
+    for outcome, groups in sorted_in.items():
+        if groups:
+            total = sum(len(found) for name, found in groups.items() if name != "too_fast") or 1
+            weights = [GROUPS[name] if name in GROUPS else _TOO_FAST if name == "too_fast" else len(found) / total
+                       for name, found in groups.items()]
+            pools[outcome] = list(groups.values()), weights
+    return pools
+
+
+def _group(line: Line) -> str:
+    if line.relation:
+        return "turn_taking"
+    steps = line.meaning.steps
+    if len(steps) != 1:
+        return "sequence"
+    return "place" if steps[0].skill == "go_to" and steps[0].target not in tuple(OBJECT_LETTERS) else steps[0].skill
+
+
+def _states(line: Line, roles: Roles, outcome: str, r: Random) -> tuple[tuple[StepPattern, ...], dict[str, str] | None]:
+    """The steps that will hold, and per letter how many objects its words shall fit."""
+    meaning = line.meaning
+    states = dict.fromkeys(roles.letters, ANY)
+    if meaning.decision != "act" or outcome == "refuse":
+        return meaning.steps, states
+    branch = meaning.steps
+    if meaning.condition:
+        there = r.random() < 0.55
+        branch = meaning.steps if there else meaning.otherwise
+        states[meaning.condition] = UNIQUE if there else ABSENT
+    sought: set[str] = set()
+    moved = False
+    for step in branch:
+        letter = step.target or ""
+        if letter and letter in OBJECT_LETTERS and letter != meaning.condition:
+            if step.skill == "look_for":
+                sought.add(letter)
+                states[letter] = ABSENT if r.random() < 0.65 else ANY
+            elif letter not in sought and states[letter] == ANY:
+                deferred = moved and outcome == "act" and letter in roles.whole and r.random() < _DEFERRED
+                states[letter] = ABSENT if deferred else UNIQUE
+        moved = moved or step.skill in _LOOKS_ELSEWHERE
+    if outcome == "ambiguous":
+        if not roles.askable:
+            return branch, None
+        states[r.choice(roles.askable)] = AMBIGUOUS
+    elif outcome == "absent":
+        if not roles.first_askable:
+            return branch, None
+        states[roles.first_askable] = ABSENT
+    return branch, states
+
+
+def _first_skill(line: Line) -> str:
+    """What probably runs while a follow-up is said: the earlier text names an object or a place, a duration, or a distance."""
+    slots = {slot[0] for _, slot in line.earlier if slot}
+    if "follow" in line.skills or any(slot == "A.p" for _, slot in line.earlier):
+        return "follow" if "follow" in line.skills else "go_to"
+    if slots & set("ABCPQ"):
+        return "go_to"
+    return next((skill for letter, skill in (("D", "move"), ("G", "turn"), ("T", "wait"), ("S", "say")) if letter in slots), "go_to")
+
+
+def _speed(running: str, r: Random) -> float:
+    return round(r.choice((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8, 0.8, 1.0, 1.2)), 2) if running in _MOVES else 0.0
+
+
+def _joined(pieces: Pieces) -> str:
+    return normalise("".join(text for text, _ in pieces)).text if pieces else ""
+
+
+def _mentions(phrases: dict[str, Phrase]) -> tuple[int, ...]:
+    found: dict[int, None] = {}
+    for phrase in phrases.values():
+        found.update(dict.fromkeys(phrase.referent.objects))
+        found.update(dict.fromkeys(index for _, index in phrase.referent.marks))
+    return tuple(found)
+
+
+def _tags(phrases: dict[str, Phrase], plan: ActionPlan, line: Line, states: dict[str, str]) -> list[str]:
+    tags = [plan.decision] + ([plan.reason] if plan.reason else [])
+    tags += [tag for phrase in phrases.values() for tag in phrase.tags]
+    if any(step.target is not None and step.target.deferred for step in plan.steps):
+        tags.append("deferred")
+    return tags
+
+
+def _pick(weights: Mapping[str, float], r: Random) -> str:
+    return r.choices(list(weights), list(weights.values()))[0]

@@ -1,4 +1,4 @@
-"""Turn a model's text into a plan, or into an error with its reason. Nothing is repaired, nothing of a bad plan is kept."""
+"""Turn a model's text into a plan, or into an error with its reason. Nothing is repaired, nothing kept."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from jpai_agent.plan.types import DECISIONS, REASONS, ActionPlan, Step, Target
 
 MAX_CHARS = 8000
 MAX_STEPS = 20
-MAX_DEPTH = 6
+MAX_DEPTH = 6  # plan {steps [step {target {point [x, y]}}]} is five levels deep
 LABEL_MAX_CHARS = 40
 REPLY_MAX_CHARS = 200
 
-# plan {steps [step {target {point [x, y]}}]} is five levels deep
 _PLAN_KEYS = ("decision", "steps", "reason", "reply")
 _TARGET_KEYS = ("label", "camera", "point", "place")
 
 REASON_CODES = (
-    "too_long", "fenced", "truncated", "not_json", "duplicate_key", "not_finite", "too_deep", "wrong_type", "missing_key",
-    "unknown_key", "unknown_decision", "unknown_reason", "too_many_steps", "no_steps", "steps_not_allowed",
-    "unknown_skill", "unknown_argument", "missing_argument", "argument_conflict", "bad_argument", "bad_target",
-    "unknown_place", "unknown_camera", "bad_text",
+    "too_long", "fenced", "truncated", "not_json", "duplicate_key", "not_finite", "too_deep", "wrong_type",
+    "missing_key", "unknown_key", "unknown_decision", "unknown_reason", "too_many_steps", "no_steps",
+    "steps_not_allowed", "unknown_skill", "unknown_argument", "missing_argument", "argument_conflict",
+    "bad_argument", "bad_target", "unknown_place", "unknown_camera", "bad_text",
 )
 
 
@@ -84,7 +83,8 @@ def _load(text: str) -> dict[str, Any]:
         raise PlanError("fenced", "the plan stands in a code fence")
     _check_depth(stripped)
     try:
-        data = json.loads(stripped, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float, parse_int=_int)
+        data = json.loads(stripped, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float,
+                          parse_int=_int)
     except json.JSONDecodeError as error:
         ended = error.pos >= len(stripped) or error.msg.startswith("Unterminated string")
         raise PlanError("truncated" if stripped and ended else "not_json", str(error)) from error
@@ -164,19 +164,21 @@ def _step(data: Any, where: str, skills: Mapping[str, SkillSpec], cameras: Seque
     spec = skills[skill]
     given = {key: value for key, value in data.items() if key != "skill"}
     if unknown := [key for key in given if key not in spec.args]:
-        raise PlanError("unknown_argument", f"{where}: {skill} takes no {unknown[0]!r}; it takes {', '.join(spec.args) or 'nothing'}")
+        known = ", ".join(spec.args) or "nothing"
+        raise PlanError("unknown_argument", f"{where}: {skill} takes no {unknown[0]!r}; it takes {known}")
     if missing := [key for key, argument in spec.args.items() if argument.required and key not in given]:
         raise PlanError("missing_argument", f"{where}: {skill} needs {missing[0]!r}")
     if spec.one_of and sum(key in given for key in spec.one_of) != 1:
         raise PlanError("argument_conflict", f"{where}: {skill} needs exactly one of {', '.join(spec.one_of)}")
     if sum(key in given for key in spec.at_most_one_of) > 1:
-        raise PlanError("argument_conflict", f"{where}: {skill} takes at most one of {', '.join(spec.at_most_one_of)}")
+        raise PlanError("argument_conflict", f"{where}: {skill} takes one of {', '.join(spec.at_most_one_of)} at most")
     # in the order of the registry, so that one plan has one hash
     return Step(skill, {key: _argument(argument, given[key], f"{where}: {skill}.{key}", cameras, places)
                         for key, argument in spec.args.items() if key in given})
 
 
-def _argument(argument: Argument, value: Any, where: str, cameras: Sequence[str], places: Collection[str] | None) -> Any:
+def _argument(argument: Argument, value: Any, where: str, cameras: Sequence[str],
+              places: Collection[str] | None) -> Any:
     if isinstance(argument, TargetArg):
         value = _target(value, where, cameras, places)
     elif not isinstance(argument, Number):
@@ -198,7 +200,8 @@ def _target(data: Any, where: str, cameras: Sequence[str], places: Collection[st
     if "camera" in data and data["camera"] not in cameras:
         raise PlanError("unknown_camera", f"{where}: no camera {data['camera']!r}; this robot has {', '.join(cameras)}")
     if places is not None and "place" in data and data["place"] not in places:
-        raise PlanError("unknown_place", f"{where}: no place {data['place']!r}; the map has {', '.join(places) or 'none'}")
+        known = ", ".join(places) or "none"
+        raise PlanError("unknown_place", f"{where}: no place {data['place']!r}; the map has {known}")
     point = _point(data["point"], where) if "point" in data else None
     try:
         return Target(data.get("label"), data.get("camera"), point, data.get("place"))

@@ -81,5 +81,6 @@ def _targets(cameras: Sequence[str], places: Sequence[str]) -> dict[str, Any]:
     if cameras:
         seen.append(_object({"label": label} | camera, optional=("label",)))
     named = [_object({"label": label, "place": {"enum": list(places)}}, optional=("label",))] if places else []
-    both = [_object({"label": label} | camera | {"place": {"enum": list(places)}}, optional=("label",))] if places and cameras else []
-    return {"seen": {"anyOf": seen}, "target": {"anyOf": seen + named + both}}
+    if places and cameras:
+        named.append(_object({"label": label} | camera | {"place": {"enum": list(places)}}, optional=("label",)))
+    return {"seen": {"anyOf": seen}, "target": {"anyOf": seen + named}}

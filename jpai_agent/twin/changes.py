@@ -25,10 +25,11 @@ WALKING_MPS = 0.25
 
 def needs_rehearsal(verdict: Verdict | None, old_scene: Scene, new_scene: Scene, remaining_path: np.ndarray, *,
                     half_width_m: float = 0.25) -> str | None:
-    """Why what remains of a rehearsed program must be rehearsed again in new_scene, or None when the verdict still holds.
+    """Why what remains of a rehearsed program must be rehearsed again in new_scene; None when the verdict still holds.
 
-    An obstacle counts as new, or as moved, where its outline is more than 0.2 m away from everything that old_scene held, within
-    1 m of the corridor, and not hidden from the corridor by something known: seeing more of a known thing changes nothing.
+    An obstacle counts as new, or as moved, where its outline is more than 0.2 m away from everything that old_scene
+    held, within 1 m of the corridor, and not hidden from the corridor by something known: seeing more of a known thing
+    changes nothing.
 
     Args:
         verdict: The verdict under which the program runs; None or one that did not pass always needs a rehearsal.
@@ -58,7 +59,7 @@ def _box(thing: Obstacle) -> list[float]:
 
 def _gap_to_known(points: np.ndarray, scene: Scene) -> np.ndarray:
     """(P,) gap of points (P, 2) to the nearest obstacle or mover of the scene."""
-    gaps = [points_to_box(points[:, None], np.array([_box(o) for o in scene.obstacles])).min(axis=1)] if scene.obstacles else []
+    gaps = [points_to_box(points, np.array(_box(o))) for o in scene.obstacles]
     gaps += [np.hypot(points[:, 0] - m.x_m, points[:, 1] - m.y_m) - m.radius_m for m in scene.movers]
     return np.minimum.reduce(gaps) if gaps else np.full(len(points), np.inf)
 
@@ -99,7 +100,7 @@ def _strayed(mover: Mover, old_scene: Scene, elapsed_s: float, path: np.ndarray,
 
 
 def _foreseen(xy: np.ndarray, before: Mover, elapsed_s: float) -> bool:
-    """Whether a mover seen as `before` may be at xy (2,) that much later: near where it stood, or in the cone ahead of it."""
+    """Whether a mover seen as `before` may be at xy (2,) that much later: where it stood, or in the cone ahead."""
     offset = xy - np.array([before.x_m, before.y_m])
     speed = math.hypot(before.vx_mps, before.vy_mps)
     if speed < WALKING_MPS:

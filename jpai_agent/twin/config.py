@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 
 from jpai_agent.world.paths import resource
 
 Range = tuple[float, float]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ class RehearsalConfig:
         if not 0.0 < self.pass_rate <= 1.0:
             raise ValueError(f"pass_rate is a share in (0, 1], not {self.pass_rate}")
         if self.rollouts < 1 or not 0.0 < self.timestep_s <= 0.05:
-            raise ValueError(f"needs rollouts of 1 or more and a timestep_s in (0, 0.05], not {self.rollouts}, {self.timestep_s}")
+            raise ValueError("needs rollouts of 1 or more and a timestep_s in (0, 0.05], "
+                             f"not {self.rollouts} and {self.timestep_s}")
 
 
 @lru_cache(maxsize=4)
@@ -121,12 +121,12 @@ def load_rehearsal(path: Path | None = None) -> RehearsalConfig:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def _read(kind: type[T], data: Any, where: str) -> T:
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+def _read(kind: Any, data: Any, where: str) -> Any:
+    names = {field.name for field in fields(kind)}
     if not isinstance(data, dict) or set(data) != names:
         given = set(data) if isinstance(data, dict) else set()
         raise ValueError(f"{where or 'file'}: missing {sorted(names - given)}, unknown {sorted(given - names)}")
-    values = {}
+    values: dict[str, Any] = {}
     for name, wanted in get_type_hints(kind).items():
         value, place = data[name], f"{where}{name}"
         if is_dataclass(wanted):

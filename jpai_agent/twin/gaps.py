@@ -1,7 +1,7 @@
 """Exact distances in the plane between a robot's rectangular footprint and boxes, circles and walls; vectorised.
 
-Shapes broadcast over their leading axes. Boxes are (..., 5): x, y, yaw, half_x, half_y; poses (..., 3): x, y, yaw; metres and
-radians in one frame. Gaps are positive apart, negative by the depth of overlap.
+Shapes broadcast over their leading axes. Boxes are (..., 5): x, y, yaw, half_x, half_y; poses (..., 3): x, y, yaw;
+metres and radians in one frame. Gaps are positive apart, negative by the depth of overlap.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def box_to_circle(boxes: np.ndarray, centres: np.ndarray, radii_m: np.ndarray | 
 def box_to_box(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(...) gaps between boxes (..., 5) and boxes (..., 5).
 
-    Two rectangles overlap when none of their four edge directions separates them; apart, the nearest points of two convex
-    polygons include a corner of one (Ericson: Real-Time Collision Detection, chapters 4 and 5).
+    Two rectangles overlap when none of their four edge directions separates them; apart, the nearest points of two
+    convex polygons include a corner of one (Ericson: Real-Time Collision Detection, chapters 4 and 5).
     """
     a, b = np.broadcast_arrays(a, b)
     dx, dy = b[..., 0] - a[..., 0], b[..., 1] - a[..., 1]
@@ -75,7 +75,8 @@ def within_bounds(boxes: np.ndarray, bounds_m: tuple[float, float, float, float]
     """(...) gap between boxes (..., 5) and the walls around them, bounds (x0, y0, x1, y1)."""
     points = corners(boxes)
     x0, y0, x1, y1 = bounds_m
-    return np.minimum.reduce([points[..., 0] - x0, x1 - points[..., 0], points[..., 1] - y0, y1 - points[..., 1]]).min(axis=-1)
+    x, y = points[..., 0], points[..., 1]
+    return np.minimum.reduce([x - x0, x1 - x, y - y0, y1 - y]).min(axis=-1)
 
 
 def to_polyline(points: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

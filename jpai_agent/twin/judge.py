@@ -1,4 +1,4 @@
-"""Judge finished rollouts from what was recorded of them: which met every rule, which broke one first, when, and how close it was."""
+"""Judge finished rollouts from what was recorded of them: which rule each broke first, when, and how close it was."""
 
 from __future__ import annotations
 
@@ -45,15 +45,16 @@ class Recording:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Per rollout: reasons (N,) "" when it passed, failed_rows (N,) where it failed, clearance_m (N,) smallest gap to anything."""
+    """Per rollout: reasons "" when it passed, failed_rows (N,) where it failed, clearance_m (N,) smallest gap."""
 
     reasons: list[str]
     failed_rows: np.ndarray
     clearance_m: np.ndarray
 
 
-def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray, bounds_m: tuple[float, float, float, float],
-          half_m: tuple[float, float], rules: JudgeRules, tick_s: float) -> Judgement:
+def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
+          bounds_m: tuple[float, float, float, float], half_m: tuple[float, float], rules: JudgeRules,
+          tick_s: float) -> Judgement:
     """Judge each rollout by the rule that it broke first.
 
     Args:

@@ -1,6 +1,7 @@
-"""What differs between the rollouts of a rehearsal: the robot, what it believes of its pose, where things stand, how people walk.
+"""What differs between the rollouts of a rehearsal: robot, believed pose, where things stand, how people walk.
 
-One draw holds all N rollouts as arrays; row 0 is unperturbed. Distributions and their sources are in `config/rehearsal.yaml`.
+One draw holds all N rollouts as arrays; row 0 is unperturbed. Distributions and their sources are in
+`config/rehearsal.yaml`.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ class Perturbation:
     """One draw for N rollouts, K obstacles, M movers, T control ticks.
 
     Attributes:
-        start_poses: (N, 3) true poses of base_link at the start, map frame; the robot believes it is at `scene.robot.pose`.
+        start_poses: (N, 3) true poses of base_link at the start, map frame; the robot believes `scene.robot.pose`.
         boxes: (N, K, 5) where the obstacles truly stand, as in `gaps`. heights_m: (K,).
-        mover_xy: (N, M, 2) where movers truly are at the start. mover_velocity: (N, M, T, 2) how they walk when left alone.
+        mover_xy: (N, M, 2) where movers truly are at the start. mover_velocity: (N, M, T, 2) how they walk, left alone.
         mover_radii_m, mover_heights_m: (M,).
         pose_errors: (T, N, 3) believed minus true pose during the run.
         speed_errors: (T, N, 2) measured minus true v, w.
-        friction: (N,) of wheels on floor. mass_factor, payload_kg: (N,); goods lie payload_height_m high. wheel_gain: (N, 2) left, right.
+        friction: (N,) of wheels on floor. mass_factor, payload_kg: (N,); goods lie payload_height_m high.
+        wheel_gain: (N, 2) left, right.
         lag_s, delay_s: (N,).
         mover_velocity_errors: (N, M, 2) told minus true velocity.
     """
@@ -62,9 +64,10 @@ class Perturbation:
 
 def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: int, ticks: int, tick_s: float,
          rng: np.random.Generator) -> Perturbation:
-    """Draw the perturbations of `rollouts` rollouts of `ticks` control ticks of tick_s seconds around a perceived scene.
+    """Draw the perturbations of `rollouts` rollouts of `ticks` control ticks of tick_s seconds around a scene.
 
-    What the robot knows for sure is kept: it touches nothing at the start, so things drawn into its footprint are moved out.
+    What the robot knows for sure is kept: it touches nothing at the start, so things drawn into its footprint are moved
+    out of it.
     """
     n, spread = rollouts, config.robot
     start_sigma = np.array([config.pose.start_sigma_m] * 2 + [math.radians(config.pose.start_sigma_deg)])
@@ -72,7 +75,8 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
     start_poses = scene.robot.pose - start_error
     footprint = footprints(start_poses, (robot.length_m / 2, robot.width_m / 2))[:, None]
 
-    boxes = np.array([[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in scene.obstacles], dtype=float).reshape(1, -1, 5).repeat(n, axis=0)
+    perceived = [[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in scene.obstacles]
+    boxes = np.array(perceived, dtype=float).reshape(1, -1, 5).repeat(n, axis=0)
     sigma = np.array([o.sigma_m for o in scene.obstacles]) * config.obstacles.sigma_factor
     boxes[..., :2] += sigma[:, None] * _normal(rng, (*boxes.shape[:2], 2))
     boxes[..., 2] += math.radians(config.obstacles.yaw_sigma_deg) * _normal(rng, boxes.shape[:2])
@@ -106,8 +110,10 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
 
 def walks(movers: tuple[Mover, ...], people: PeopleSpread, rng: np.random.Generator, *, rollouts: int, ticks: int,
           tick_s: float) -> np.ndarray:
-    """(N, M, T, 2) velocities of movers that nothing hinders: walkers keep, change or break off their way, standing ones seldom
-    start. Row 0: each goes on as it was seen."""
+    """(N, M, T, 2) velocities of movers that nothing hinders. Row 0: each goes on as it was seen.
+
+    Walkers keep, change or interrupt their way; those who stand seldom walk off.
+    """
     shape = (rollouts, len(movers), ticks)
     velocity = np.array([[m.vx_mps, m.vy_mps] for m in movers], dtype=float).reshape(-1, 2)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
@@ -136,7 +142,8 @@ def walks(movers: tuple[Mover, ...], people: PeopleSpread, rng: np.random.Genera
     return np.stack([pace * np.cos(course), pace * np.sin(course)], axis=-1)
 
 
-def _wander(rng: np.random.Generator, start_error: np.ndarray, ticks: int, tick_s: float, config: RehearsalConfig) -> np.ndarray:
+def _wander(rng: np.random.Generator, start_error: np.ndarray, ticks: int, tick_s: float,
+            config: RehearsalConfig) -> np.ndarray:
     """(T, N, 3) pose errors that begin at start_error and forget it with the correlation time (Ornstein-Uhlenbeck)."""
     pose = config.pose
     keep = math.exp(-tick_s / pose.correlation_s)
@@ -162,7 +169,7 @@ def _quiet_first(values: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def _clear_of(footprint: np.ndarray, xy: np.ndarray, gap_m: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Move things (N, K, 2) straight away from the robot until they no longer touch it; gap_m(xy) gives their gaps (N, K)."""
+    """Move things (N, K, 2) straight away from the robot until they do not touch it; gap_m gives the gaps (N, K)."""
     for _ in range(8):
         short = _TOUCHING_M - gap_m(xy)
         if xy.size == 0 or (short <= 0.0).all():

@@ -28,14 +28,15 @@ class RolloutPhysics:
         diverged: (N,) MuJoCo warned, reset itself, or raised: what the rollout says is void.
     """
 
-    def __init__(self, robot: RobotSpec, world_map: WorldMap, perturbation: Perturbation, *, timestep_s: float, tick_s: float,
-                 threads: int) -> None:
+    def __init__(self, robot: RobotSpec, world_map: WorldMap, perturbation: Perturbation, *, timestep_s: float,
+                 tick_s: float, threads: int) -> None:
         draw, n = perturbation, perturbation.rollouts
         self._steps = round(tick_s / timestep_s)
         if not math.isclose(self._steps * timestep_s, tick_s):
             raise ValueError(f"control tick {tick_s} s is no multiple of the physics step {timestep_s} s")
         boxes = [(*box, height) for box, height in zip(draw.boxes[0], draw.heights_m, strict=True)]
-        movers = [(*xy, r, h) for xy, r, h in zip(draw.mover_xy[0], draw.mover_radii_m, draw.mover_heights_m, strict=True)]
+        rounds = zip(draw.mover_xy[0], draw.mover_radii_m, draw.mover_heights_m, strict=True)
+        movers = [(*xy, radius_m, height) for xy, radius_m, height in rounds]
         spec = build_twin(boxes, movers, bounds_m=world_map.bounds_m, robot_xml=robot.model_xml)
         hulls = [g.name for g in spec.geoms if g.conaffinity & OBSTACLE_BIT]
         for name in hulls:
@@ -96,7 +97,7 @@ class RolloutPhysics:
         self._read()
 
     def advance(self, commands: np.ndarray, mover_xy: np.ndarray, active: np.ndarray) -> None:
-        """One control tick: commands (N, 2) v m/s and w rad/s, movers at (N, M, 2), only the rollouts in active (N,) bool."""
+        """One control tick under commands (N, 2) v m/s, w rad/s, movers at (N, M, 2), where active (N,)."""
         self._mocap[:, self._first_mover:, :2] = mover_xy
         controls = self._drive.controls(commands)
         ids = np.flatnonzero(active & ~self.diverged)
@@ -104,8 +105,8 @@ class RolloutPhysics:
             return
         self.contact[:] = False
         try:
-            sensed = self._batch.rollout(self._steps, control=controls[ids], record=("sensordata",), ids=ids)["sensordata"]
-            self.contact[ids] = (sensed[:, :, self._hits] > 0).any(axis=(1, 2))
+            record = self._batch.rollout(self._steps, control=controls[ids], record=("sensordata",), ids=ids)
+            self.contact[ids] = (record["sensordata"][:, :, self._hits] > 0).any(axis=(1, 2))
         except SimulationError as error:
             self.diverged[error.ids] = True
         self._ticks[ids] += 1
@@ -117,7 +118,8 @@ class RolloutPhysics:
         yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
         self.pose = np.stack([q[:, 0], q[:, 1], yaw], axis=1)
         self.up = 1 - 2 * (x * x + y * y)
-        self.speed = np.stack([np.cos(yaw) * self._qvel[:, 0] + np.sin(yaw) * self._qvel[:, 1], self._qvel[:, 5]], axis=1)
+        v, w_radps = self._qvel, self._qvel[:, 5]
+        self.speed = np.stack([np.cos(yaw) * v[:, 0] + np.sin(yaw) * v[:, 1], w_radps], axis=1)
         # MuJoCo resets a diverged state silently and goes on: only its counters and its clock tell
         self.diverged |= ~np.isfinite(q).all(axis=1) | (self._batch.warning != 0).reshape(len(q), -1).any(axis=1)
         self.diverged |= np.abs(self._time - self._ticks * self._tick_s) > 1e-6
@@ -163,5 +165,5 @@ def wheel_matrix(model: mujoco.MjModel) -> np.ndarray:
         radius_m = model.geom("wheel_left").size[0]
         track_m = model.body("wheel_left").pos[1] - model.body("wheel_right").pos[1]
     except KeyError as error:
-        raise ValueError("the twin drives robots with the bodies and geoms wheel_left and wheel_right; this has none") from error
+        raise ValueError("the twin drives robots with bodies and geoms wheel_left and wheel_right") from error
     return np.array([[1.0, -track_m / 2], [1.0, track_m / 2]]) / radius_m

@@ -1,4 +1,4 @@
-"""When a changed scene voids a running verdict: what appears, moves or strays near the corridor does, seeing more of the known does not."""
+"""What voids a running verdict: what appears, moves or strays near the corridor, but not seeing more of the known."""
 
 import numpy as np
 import pytest

@@ -20,8 +20,9 @@ def straight(speed_mps=1.0, movers=1, **changes) -> Recording:
     pose = np.zeros((ROWS, 1, 3))
     pose[:, 0, 0] = np.arange(ROWS) * TICK_S * speed_mps
     return dataclasses.replace(Recording(
-        pose=pose, speed_mps=np.full((ROWS, 1), speed_mps), up=np.ones((ROWS, 1)), contact=np.zeros((ROWS, 1), dtype=bool),
-        mover_xy=np.full((ROWS, 1, movers, 2), 7.0), step=np.zeros((ROWS, 1), dtype=int), ends=np.array([ROWS]),
+        pose=pose, speed_mps=np.full((ROWS, 1), speed_mps), up=np.ones((ROWS, 1)),
+        contact=np.zeros((ROWS, 1), dtype=bool), mover_xy=np.full((ROWS, 1, movers, 2), 7.0),
+        step=np.zeros((ROWS, 1), dtype=int), ends=np.array([ROWS]),
         outcome=["done"], exempt=np.zeros((ROWS, 1, movers), dtype=bool), diverged=np.zeros(1, dtype=bool)), **changes)
 
 

@@ -1,4 +1,4 @@
-"""Perturbations: one draw is repeatable, its first rollout is the scene as perceived, and its spreads are the configured ones."""
+"""Perturbations: a draw repeats, its first rollout is the scene as perceived, its spreads are the configured ones."""
 
 import dataclasses
 import math
@@ -15,12 +15,13 @@ from jpai_agent.world.robot import load_robot
 from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
 
 CONFIG, CART = load_rehearsal(), load_robot("cart")
+ORIGIN = RobotState(0.0, 0.0, 0.0)
 BOX = Obstacle("box", 3.0, 1.0, 0.3, 0.25, 0.25, 0.5, sigma_m=0.05)
 WALKER = Mover("walker", 5.0, -3.0, 0.0, 1.0, 0.35, 1.7, 0.0)
 STANDER = Mover("stander", -2.0, 2.0, 0.0, 0.0, 0.35, 1.7, 0.0)
 
 
-def scene(*things, robot=RobotState(0.0, 0.0, 0.0)) -> Scene:
+def scene(*things, robot=ORIGIN) -> Scene:
     return Scene("s", 0.0, robot, tuple(t for t in things if isinstance(t, Obstacle)),
                  tuple(t for t in things if isinstance(t, Mover)))
 

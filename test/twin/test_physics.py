@@ -1,4 +1,4 @@
-"""The bodies of the rollouts: they do what they are told, each a little differently, touch what is there, and own up to divergence."""
+"""The bodies of the rollouts: they do as told, each a little differently, feel contacts, and own up to divergence."""
 
 import math
 
@@ -13,10 +13,10 @@ from jpai_agent.world.robot import load_robot
 from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
 
 CONFIG, CART, YARD = load_rehearsal(), load_robot("cart"), load_map("yard")
-TICK_S = 0.05
+TICK_S, ORIGIN = 0.05, RobotState(0.0, 0.0, 0.0)
 
 
-def bodies(*things, robot=RobotState(0.0, 0.0, 0.0), rollouts=8, threads=1):
+def bodies(*things, robot=ORIGIN, rollouts=8, threads=1):
     where = Scene("s", 0.0, robot, tuple(t for t in things if isinstance(t, Obstacle)),
                   tuple(t for t in things if isinstance(t, Mover)))
     drawn = draw(where, CART, CONFIG, rollouts=rollouts, ticks=10, tick_s=TICK_S, rng=np.random.default_rng(0))

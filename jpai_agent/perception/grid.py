@@ -8,10 +8,20 @@ import cv2
 import numpy as np
 
 from jpai_agent.perception.geometry import transform
+from jpai_agent.world.sensors import LidarScan
 
 CELL_M = 0.05
 HIT, MISS, MOST, OCCUPIED = 2, 1, 12, 4
-SMALLEST_CELLS = 2
+# a patch of one cell, such as a post, must be seen again and again
+SMALLEST_CELLS, LONE_EVIDENCE = 2, 8
+# scans that must have looked through a cell before what appears there has moved in
+LOOKED_THROUGH = 4
+# a reading's noise: so much before a hit does not count as looked through
+GAP_M = 0.10
+# polygons are drawn with this many fractional bits of a cell
+_SHIFT = 4
+
+Box = tuple[float, float, float, float, float, float]
 
 
 class ObstacleGrid:
@@ -26,42 +36,76 @@ class ObstacleGrid:
     def __init__(self, size_m: float = 56.0) -> None:
         self._half_m = size_m / 2
         side = int(size_m / CELL_M)
-        self._evidence = {layer: np.zeros((side, side), dtype=np.int8) for layer in ("depth", "lidar")}
+        self._evidence = {layer: np.zeros((side, side), dtype=np.uint8) for layer in ("depth", "lidar")}
         self._top_m = np.zeros((side, side), dtype=np.float32)
+        self._through = np.zeros((side, side), dtype=np.uint8)
+        # corners (column, row) of the cells that have ever been hit
+        self._hit_low, self._hit_high = np.array([side, side]), np.array([0, 0])
+        self._boxes: list[Box] | None = None
 
-    def _cells(self, xy: np.ndarray) -> np.ndarray:
-        """Flat indices of the cells of points (N, 2) in odom; points beyond the grid are left out."""
+    def _columns_rows(self, xy: np.ndarray) -> np.ndarray:
+        """(N, 2) int cells (column, row) of the points (N, 2) in odom that lie on the grid, clear of its rim."""
         side = self._top_m.shape[0]
-        ij = ((xy + self._half_m) / CELL_M).astype(np.int32)
-        inside = ((ij >= 0) & (ij < side)).all(axis=1)
-        return ij[inside, 1] * side + ij[inside, 0]
+        cells = ((xy + self._half_m) / CELL_M).astype(np.int32)
+        return cells[((cells >= 1) & (cells < side - 1)).all(axis=1)]
 
     def add(self, layer: str, hits: np.ndarray, tops_m: np.ndarray, free: np.ndarray) -> None:
         """Take one reading of a sensor.
 
         Args:
             hits: (N, 2) points on things, odom frame; tops_m: (N,) their heights.
-            free: (M, 2) points that the sensor looked through.
+            free: (M, 2) outline of the floor that the sensor looked over, odom frame; hits inside it stay hits.
         """
-        evidence = self._evidence[layer].reshape(-1)
-        hit_cells = self._cells(hits)
-        occupied = np.unique(hit_cells)
-        cleared = np.setdiff1d(np.unique(self._cells(free)), occupied, assume_unique=True)
-        evidence[cleared] = np.maximum(evidence[cleared] - MISS, 0)
-        evidence[occupied] = np.minimum(evidence[occupied] + HIT, MOST)
-        if len(hit_cells) == len(tops_m):
-            np.maximum.at(self._top_m.reshape(-1), hit_cells, tops_m.astype(np.float32))
+        side = self._top_m.shape[0]
+        cells = self._columns_rows(hits)
+        outline = (free + self._half_m) / CELL_M - 0.5
+        around = np.concatenate([cells.reshape(-1, 2), outline.reshape(-1, 2)])
+        if len(around) == 0:
+            return
+        low = np.clip(np.floor(around.min(axis=0)).astype(int) - 1, 0, side)
+        high = np.clip(np.ceil(around.max(axis=0)).astype(int) + 2, 0, side)
+        window = (slice(low[1], high[1]), slice(low[0], high[0]))
+        evidence = self._evidence[layer][window]
+        if evidence.size == 0:
+            return
+        seen = np.zeros(evidence.shape, dtype=np.uint8)
+        if len(outline) >= 3:
+            fixed = np.round((outline - low) * (1 << _SHIFT)).astype(np.int32)
+            cv2.fillPoly(seen, [fixed], MISS, lineType=cv2.LINE_8, shift=_SHIFT)
+        rows, columns = cells[:, 1] - low[1], cells[:, 0] - low[0]
+        seen[rows, columns] = 0
+        if layer == "lidar":
+            through = self._through[window]
+            np.minimum(through + seen, MOST, out=through)
+            through[rows, columns] = 0
+        fewer = cv2.subtract(evidence, seen)
+        seen[:] = 0
+        seen[rows, columns] = HIT
+        evidence[:] = np.minimum(cv2.add(fewer, seen), MOST)
+        if len(cells):
+            top_m = self._top_m[window]
+            if len(cells) == len(tops_m):
+                np.maximum.at(top_m, (rows, columns), tops_m.astype(np.float32))
+            self._hit_low = np.minimum(self._hit_low, cells.min(axis=0))
+            self._hit_high = np.maximum(self._hit_high, cells.max(axis=0) + 1)
+        # what has gone takes its height along
+        gone = (fewer == 0) & (seen == 0)
+        for other, values in self._evidence.items():
+            if other != layer:
+                gone &= values[window] == 0
+        self._top_m[window][gone] = 0.0
+        self._boxes = None
 
-    def holds(self, xy: np.ndarray) -> np.ndarray:
-        """(N,) whether a cell at or beside each point (N, 2) is occupied; points beyond the grid are not."""
+    def entered(self, xy: np.ndarray) -> np.ndarray:
+        """(N,) whether each point (N, 2) is where the lidar used to look through and nothing stands at or beside it."""
         side = self._top_m.shape[0]
         ij = np.clip(((xy + self._half_m) / CELL_M).astype(np.int32), 1, side - 2)
-        held = np.zeros(len(xy), dtype=bool)
+        entered = self._through[ij[:, 1], ij[:, 0]] >= LOOKED_THROUGH
         for layer in self._evidence.values():
             for dx in (-1, 0, 1):
                 for dy in (-1, 0, 1):
-                    held |= layer[ij[:, 1] + dy, ij[:, 0] + dx] >= OCCUPIED
-        return held
+                    entered &= layer[ij[:, 1] + dy, ij[:, 0] + dx] < OCCUPIED
+        return entered
 
     def erase(self, xy: np.ndarray, radius_m: float) -> None:
         """Forget what stands within `radius_m` of a point (2,): a mover is there or was there."""
@@ -74,28 +118,36 @@ class ObstacleGrid:
         near = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= reach**2
         for layer in (*self._evidence.values(), self._top_m):
             layer[window][near] = 0
+        self._boxes = None
 
-    def boxes(self, low_m: np.ndarray, high_m: np.ndarray) -> list[tuple[float, float, float, float, float, float]]:
-        """Oriented boxes (x, y, yaw, half_x, half_y, top), odom frame, of the occupied patches between two corners (2,)."""
-        side = self._top_m.shape[0]
-        low = np.clip(((low_m + self._half_m) / CELL_M).astype(int), 0, side)
-        high = np.clip(((high_m + self._half_m) / CELL_M).astype(int) + 1, 0, side)
+    def boxes(self) -> list[Box]:
+        """Oriented boxes (x, y, yaw, half_x, half_y, top), odom frame, of the occupied patches."""
+        if self._boxes is None:
+            self._boxes = self._find_boxes()
+        return self._boxes
+
+    def _find_boxes(self) -> list[Box]:
+        low, high = np.maximum(self._hit_low - 2, 0), self._hit_high + 2
         window = (slice(low[1], high[1]), slice(low[0], high[0]))
-        occupied = (self._evidence["depth"][window] >= OCCUPIED) | (self._evidence["lidar"][window] >= OCCUPIED)
+        evidence = np.maximum(self._evidence["depth"][window], self._evidence["lidar"][window])
+        occupied = evidence >= OCCUPIED
+        if not occupied.any():
+            return []
         joined = cv2.morphologyEx(occupied.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(joined, connectivity=8)
-        found = []
         rows, columns = np.nonzero(labels)
         owners = labels[rows, columns]
         order = np.argsort(owners, kind="stable")
         rows, columns, owners = rows[order], columns[order], owners[order]
         starts = np.searchsorted(owners, np.arange(1, count + 1))
+        tops_m = self._top_m[window]
+        found = []
         for start, stop in zip(starts[:-1], starts[1:], strict=True):
-            if stop - start < SMALLEST_CELLS:
+            if stop - start < SMALLEST_CELLS and evidence[rows[start], columns[start]] < LONE_EVIDENCE:
                 continue
             cells = np.stack([columns[start:stop], rows[start:stop]], axis=1)
             (x, y), (width, height), angle_deg = cv2.minAreaRect(cells.astype(np.float32))
-            top_m = float(self._top_m[window][rows[start:stop], columns[start:stop]].max())
+            top_m = float(tops_m[rows[start:stop], columns[start:stop]].max())
             centre = (np.array([x, y]) + low + 0.5) * CELL_M - self._half_m
             found.append((float(centre[0]), float(centre[1]), math.radians(angle_deg),
                           (width + 1) * CELL_M / 2, (height + 1) * CELL_M / 2, top_m))
@@ -110,34 +162,45 @@ def depth_reading(points: np.ndarray, pose: np.ndarray, *, floor_m: float, ceili
         points: (N, 3) in base_link, seen by the camera.
         pose: (3,) of base_link in odom.
         floor_m, ceiling_m: Heights between which a point is on a thing.
-        reach_m: Readings farther than this are too coarse to map; blind_m: nearer than this the camera sees no floor.
+        reach_m: Readings farther than this are too coarse to map; blind_m: nearer than this, along x, the camera sees
+            no floor.
 
     Returns:
-        hits (N, 2) in odom, their heights (N,), free points (M, 2) in odom.
+        hits (N, 2) in odom, their heights (N,), outline (M, 2) in odom of the floor looked over.
     """
     ranges = np.hypot(points[:, 0], points[:, 1])
     usable = ranges < reach_m
     on_thing = usable & (points[:, 2] > floor_m) & (points[:, 2] < ceiling_m)
     hits = transform(pose, points[on_thing, :2])
     # nearest thing in each direction: all before it was looked through
-    direction = np.arctan2(points[:, 1], points[:, 0])
     step = math.radians(0.5)
-    bins = np.round(direction / step).astype(int)
-    bins -= bins.min(initial=0)
+    bins = np.round(np.arctan2(points[:, 1], points[:, 0]) / step).astype(int)
+    first = bins.min(initial=0)
+    bins -= first
     nearest = np.full(bins.max(initial=0) + 1, np.inf)
     seen = np.zeros(len(nearest))
     np.maximum.at(seen, bins[usable], ranges[usable])
     np.minimum.at(nearest, bins[on_thing], ranges[on_thing])
-    through_m = np.minimum(nearest - 0.10, seen)
-    angles = (np.arange(len(nearest)) + np.round(direction / step).min(initial=0)) * step
-    free = along_rays(angles, np.full(len(angles), blind_m), through_m)
+    angles = (np.arange(len(nearest)) + first) * step
+    blind = blind_m / np.maximum(np.cos(angles), 0.1)
+    through_m = np.maximum(np.minimum(nearest - GAP_M, seen), blind)
+    free = np.concatenate([_polar(angles, through_m), _polar(angles[::-1], blind[::-1])])
     return hits, points[on_thing, 2], transform(pose, free)
 
 
-def along_rays(angles_rad: np.ndarray, from_m: np.ndarray, to_m: np.ndarray) -> np.ndarray:
-    """Points (M, 2) every half cell along rays from the origin between two ranges (n,)."""
-    reach_m = float(np.max(to_m, initial=0.0))
-    steps = np.arange(0.0, reach_m, CELL_M * 0.8)
-    wanted = (steps[None, :] >= from_m[:, None]) & (steps[None, :] < to_m[:, None])
-    ray, step = np.nonzero(wanted)
-    return np.stack([np.cos(angles_rad[ray]) * steps[step], np.sin(angles_rad[ray]) * steps[step]], axis=1)
+def scan_reading(scan: LidarScan, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split a scan into what it hit and what it looked through.
+
+    Returns:
+        points (n, 2) in odom in beam order, which of them are hits (n,), outline (n, 2) in odom of the free floor.
+    """
+    angles = scan.angle_min_rad + np.arange(len(scan.ranges_m)) * scan.angle_step_rad
+    ranges = np.where(np.isfinite(scan.ranges_m), scan.ranges_m, 0.0)
+    # a beam without an echo was free as far as it reaches; a dropout (NaN) says nothing
+    clear = np.where(np.isinf(scan.ranges_m), scan.range_max_m, ranges) - GAP_M
+    clear = np.where(np.isnan(scan.ranges_m), 0.0, np.maximum(clear, 0.0))
+    return transform(pose, _polar(angles, ranges)), ranges > 0.05, transform(pose, _polar(angles, clear))
+
+
+def _polar(angles_rad: np.ndarray, ranges_m: np.ndarray) -> np.ndarray:
+    return np.stack([np.cos(angles_rad) * ranges_m, np.sin(angles_rad) * ranges_m], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,17 +13,19 @@ GATE_M = 0.6
 MOVING_MPS = 0.25
 NEWS_NEEDED = 3
 FORGET_S = 3.0
+TRAIL_SCANS = 20
 # gains of the alpha-beta filter at 10 Hz
-ALPHA, BETA = 0.5, 0.25
+ALPHA, BETA = 0.5, 0.167
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     """A cluster followed over time, odom frame.
 
     Attributes:
         xy, velocity: (2,) metres and m/s. born_xy: where it was first seen.
         moving: It has been seen to enter free space, at speed. news: scans in a row in which it entered free space.
+        trail: Where it was in its latest scans, oldest first; whoever clears the memory there empties it.
     """
 
     xy: np.ndarray
@@ -34,6 +37,7 @@ class Track:
     news: int = 0
     moving: bool = False
     id: str = ""
+    trail: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=TRAIL_SCANS))
 
     def predict(self, now_s: float) -> np.ndarray:
         """(2,) where it should be, carried on for one second at most."""
@@ -64,19 +68,19 @@ class MoverTracker:
     def __init__(self) -> None:
         self.tracks: list[Track] = []
 
-    def update(self, points: np.ndarray, valid: np.ndarray, known: np.ndarray, now_s: float) -> None:
+    def update(self, points: np.ndarray, valid: np.ndarray, entered: np.ndarray, now_s: float) -> None:
         """Take one scan.
 
         Args:
             points: (n, 2) hits in odom, in beam order; valid: (n,) which of them are hits away from walls.
-            known: (n,) whether the memory already held something at the hit.
+            entered: (n,) whether the hit lies where the floor was seen to be free.
         """
         blobs = []
         for group in clusters(points, valid):
             xy = points[group]
             spread = np.ptp(xy, axis=0)
             if np.hypot(*spread) <= LARGEST_M:
-                blobs.append((xy.mean(axis=0), float(np.hypot(*spread)) / 2, float(1.0 - known[group].mean())))
+                blobs.append((xy.mean(axis=0), float(np.hypot(*spread)) / 2, float(entered[group].mean())))
         free_tracks = list(self.tracks)
         for centre, radius_m, novelty in blobs:
             track = min(free_tracks, key=lambda t: float(np.linalg.norm(t.predict(now_s) - centre)), default=None)
@@ -97,6 +101,7 @@ class MoverTracker:
         track.radius_m = max(track.radius_m * 0.9, radius_m)
         track.seen_s = now_s
         track.scans += 1
+        track.trail.append(track.xy)
         entering = novelty > 0.5 and np.linalg.norm(track.velocity) > MOVING_MPS
         track.news = track.news + 1 if entering else 0
         if track.news >= NEWS_NEEDED and np.linalg.norm(track.xy - track.born_xy) > 0.2:

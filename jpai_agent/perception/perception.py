@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jpai_agent.perception.geometry import compose, pixel_rays, transform
-from jpai_agent.perception.grid import ObstacleGrid, along_rays, depth_reading
+from jpai_agent.perception.grid import ObstacleGrid, depth_reading, scan_reading
 from jpai_agent.perception.movers import MoverTracker, Track
 from jpai_agent.perception.pose import PoseEstimator
 from jpai_agent.plan import Target
@@ -19,11 +19,13 @@ from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, 
 from jpai_agent.world.sensors import DepthImage, LidarScan, Observation
 
 FLOOR_M, CEILING_M, REACH_M = 0.06, 2.2, 8.0
-WALL_M = 0.20
+WALL_M, WALL_PER_M = 0.20, 0.03
 SAME_M = 0.5
 # a standing thing of a person's height and girth may start to walk
 PERSON_TOP_M, PERSON_GIRTH_M = (1.62, 1.95), 0.80
 PERSON_RADIUS_M = 0.35
+# what is seen this near to a mover is the mover
+MOVER_CLEAR_M = 0.5
 # how far around a point (0..1000) its thing is looked for, when the point itself shows floor or nothing
 SEARCH = 12
 
@@ -88,23 +90,22 @@ class Perception:
             raise RuntimeError("no localiser fix yet")
         now_s = self._stamp_s
         movers = [self._moving(track, map_from_odom, now_s) for track in self._movers.moving()]
-        taken = {mover.id for mover in movers}
-        obstacles, things = [], {mover.id: np.array([mover.x_m, mover.y_m]) for mover in movers}
+        things = {mover.id: np.array([mover.x_m, mover.y_m]) for mover in movers}
         x0, y0, x1, y1 = self.world_map.bounds_m
-        here = self._pose.odom_pose[:2]
-        for x, y, yaw, half_x, half_y, top_m in self._grid.boxes(here - 26.0, here + 26.0):
-            centre = transform(map_from_odom, np.array([[x, y]]))[0]
-            if not (x0 - WALL_M < centre[0] < x1 + WALL_M and y0 - WALL_M < centre[1] < y1 + WALL_M):
+        boxes = self._grid.boxes()
+        centres = transform(map_from_odom, np.array([box[:2] for box in boxes]).reshape(-1, 2))
+        inside = ((centres > [x0 - WALL_M, y0 - WALL_M]) & (centres < [x1 + WALL_M, y1 + WALL_M])).all(axis=1)
+        names = self._names(centres, set(things))
+        obstacles = []
+        for name, centre, (_, _, yaw, half_x, half_y, top_m), within in zip(names, centres, boxes, inside, strict=True):
+            if not within:
                 continue
-            thing_id = self._name(centre, taken)
-            taken.add(thing_id)
-            things[thing_id] = centre
-            girth_m = 2 * max(half_x, half_y)
-            if PERSON_TOP_M[0] < top_m < PERSON_TOP_M[1] and girth_m < PERSON_GIRTH_M:
-                movers.append(Mover(thing_id, float(centre[0]), float(centre[1]), 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s))
+            things[name] = centre
+            x, y = float(centre[0]), float(centre[1])
+            if PERSON_TOP_M[0] < top_m < PERSON_TOP_M[1] and 2 * max(half_x, half_y) < PERSON_GIRTH_M:
+                movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s))
             else:
-                obstacles.append(Obstacle(thing_id, float(centre[0]), float(centre[1]), float(yaw + map_from_odom[2]),
-                                          half_x, half_y, top_m))
+                obstacles.append(Obstacle(name, x, y, float(yaw + map_from_odom[2]), half_x, half_y, top_m))
         self._things = things
         return Scene(f"scene-{next(self._snapshots)}", now_s, self.robot_state(), tuple(obstacles), tuple(movers))
 
@@ -144,20 +145,16 @@ class Perception:
 
     def _take_scan(self, scan: LidarScan) -> None:
         pose = self._pose.odom_pose
-        angles = scan.angle_min_rad + np.arange(len(scan.ranges_m)) * scan.angle_step_rad
-        ranges = np.where(np.isfinite(scan.ranges_m), scan.ranges_m, 0.0)
-        hit = ranges > 0.05
-        points = transform(pose, np.stack([np.cos(angles) * ranges, np.sin(angles) * ranges], axis=1))
+        points, hit, free = scan_reading(scan, pose)
         hit &= self._within_walls(points)
-        known = self._grid.holds(points)
-        self._movers.update(points, hit, known, scan.stamp_s)
-        # a beam without an echo was free as far as it reaches; a dropout (NaN) says nothing
-        clear = np.where(np.isinf(scan.ranges_m), scan.range_max_m, ranges) - 0.10
-        free = transform(pose, along_rays(angles, np.zeros(len(angles)), np.where(np.isnan(clear), 0.0, clear)))
+        self._movers.update(points, hit, self._grid.entered(points), scan.stamp_s)
         still = hit & ~self._near_mover(points)
         self._grid.add("lidar", points[still], np.full(int(still.sum()), self.robot.lidar.height_m), free)
         for track in self._movers.moving():
-            self._grid.erase(track.predict(scan.stamp_s), 0.5)
+            # nor does it stand where it came from
+            while track.trail:
+                self._grid.erase(track.trail.popleft(), MOVER_CLEAR_M)
+            self._grid.erase(track.predict(scan.stamp_s), MOVER_CLEAR_M)
 
     def _take_depth(self, depth: DepthImage) -> None:
         pose = self._pose.odom_pose
@@ -165,7 +162,9 @@ class Perception:
         points = self._points(depth, 2).reshape(-1, 3)
         points = points[np.isfinite(points[:, 0])]
         hits, tops_m, free = depth_reading(points, pose, floor_m=FLOOR_M, ceiling_m=CEILING_M, reach_m=REACH_M, blind_m=1.2)
-        keep = self._within_walls(hits) & ~self._near_mover(hits)
+        # the farther, the coarser: what may be the wall is left to the map
+        margin_m = WALL_M + WALL_PER_M * np.linalg.norm(hits - pose[:2], axis=1)
+        keep = self._within_walls(hits, margin_m) & ~self._near_mover(hits)
         self._grid.add("depth", hits[keep], tops_m[keep], free)
 
     def _points(self, depth: DepthImage, step_px: int) -> np.ndarray:
@@ -198,32 +197,41 @@ class Perception:
                 return transform(frame.map_pose, np.median(patch[:, :2], axis=0)[None, :])[0], thing
         return None
 
-    def _within_walls(self, odom_xy: np.ndarray) -> np.ndarray:
-        """(N,) whether points in odom lie inside the map's bounds, clear of the walls."""
+    def _within_walls(self, odom_xy: np.ndarray, margin_m: float | np.ndarray = WALL_M) -> np.ndarray:
+        """(N,) whether points in odom lie inside the map's bounds, clear of the walls by a margin (scalar or (N,))."""
         xy = transform(self._pose.map_from_odom, odom_xy) if len(odom_xy) else odom_xy
         x0, y0, x1, y1 = self.world_map.bounds_m
-        return ((xy[:, 0] > x0 + WALL_M) & (xy[:, 0] < x1 - WALL_M) & (xy[:, 1] > y0 + WALL_M) & (xy[:, 1] < y1 - WALL_M))
+        to_wall_m = np.minimum(np.minimum(xy[:, 0] - x0, x1 - xy[:, 0]), np.minimum(xy[:, 1] - y0, y1 - xy[:, 1]))
+        return to_wall_m > margin_m
 
     def _near_mover(self, odom_xy: np.ndarray) -> np.ndarray:
         near = np.zeros(len(odom_xy), dtype=bool)
         for track in self._movers.moving():
-            near |= np.linalg.norm(odom_xy - track.predict(self._stamp_s), axis=1) < 0.5
+            near |= np.linalg.norm(odom_xy - track.predict(self._stamp_s), axis=1) < MOVER_CLEAR_M
         return near
 
     def _moving(self, track: Track, map_from_odom: np.ndarray, now_s: float) -> Mover:
         if not track.id:
             born = transform(map_from_odom, track.born_xy[None, :])[0]
-            track.id = self._name(born, set())
+            track.id = self._names(born[None, :], set())[0]
         xy = transform(map_from_odom, track.predict(now_s)[None, :])[0]
         velocity = compose(np.array([0.0, 0.0, map_from_odom[2]]), np.array([*track.velocity, 0.0]))
         return Mover(track.id, float(xy[0]), float(xy[1]), float(velocity[0]), float(velocity[1]),
                      max(PERSON_RADIUS_M, track.radius_m), 1.7, track.seen_s)
 
-    def _name(self, xy: np.ndarray, taken: set[str]) -> str:
-        """The id that the thing at `xy` had in the last scene, or a new one."""
-        near = {name: float(np.linalg.norm(at - xy)) for name, at in self._things.items() if name not in taken}
-        name = min(near, key=lambda n: near[n], default=None)
-        return name if name is not None and near[name] < SAME_M else f"thing-{next(self._serial)}"
+    def _names(self, centres: np.ndarray, taken: set[str]) -> list[str]:
+        """Ids for the things at `centres` (N, 2): each that of the nearest thing of the last scene, or a new one."""
+        known = [name for name in self._things if name not in taken]
+        names = [""] * len(centres)
+        if known and len(centres):
+            gaps = np.linalg.norm(centres[:, None, :] - np.array([self._things[name] for name in known])[None], axis=2)
+            for flat in np.argsort(gaps, axis=None):
+                row, column = np.unravel_index(flat, gaps.shape)
+                if gaps[row, column] >= SAME_M:
+                    break
+                if not names[row] and known[column]:
+                    names[row], known[column] = known[column], ""
+        return [name or f"thing-{next(self._serial)}" for name in names]
 
     @staticmethod
     def _owner(xy: np.ndarray, scene: Scene) -> Obstacle | Mover | None:

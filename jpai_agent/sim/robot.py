@@ -1,0 +1,276 @@
+"""The simulated robot: true physics behind noisy sensors, commands in, observations out; the truth only for the judge."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Iterator
+
+import mujoco
+import numpy as np
+
+from jpai_agent.sim.driver import DriverParameters, MotorDriver
+from jpai_agent.sim.sensors import ColorNoise, WheelOdometry, noisy_depth, noisy_fix, noisy_ranges
+from jpai_agent.twin.render import SceneRenderer
+from jpai_agent.twin.worlds import LIDAR_GROUPS, OBJECT_PREFIX, ROBOT_BODY, build_yard, place_movers, robot_geoms
+from jpai_agent.world.objects import ObjectSpec, motion_pose
+from jpai_agent.world.robot import RobotSpec
+from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Observation
+
+PHYSICS_STEP_S = 0.01
+ODOMETRY_HZ, FIX_HZ = 20.0, 10.0
+# cart.xml: radius and distance of the driven wheels
+WHEEL_RADIUS_M, TRACK_M = 0.1, 0.43
+_WHEELS = ("wheel_left", "wheel_right")
+
+
+class SimulationDiverged(RuntimeError):
+    """The physics blew up; nothing after it means anything."""
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What a seed draws and nobody tells the agent.
+
+    Attributes:
+        wheel_friction: Coulomb coefficient (the model file says 0.9). payload_kg: on top of the robot's own mass.
+        rolling: factor on the wheels' damping.
+    """
+
+    wheel_friction: float
+    payload_kg: float
+    rolling: float
+    driver: DriverParameters
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Physics:
+        """Dry to dusty floor, empty to a 12 kg load, bearings from new to worn."""
+        return cls(float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.0, 12.0)), float(rng.uniform(0.5, 3.0)),
+                   DriverParameters.draw(rng))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true state, for judges and labels only. Map frame.
+
+    Attributes:
+        pose: (3,) x, y, yaw of base_link. velocity: (3,) forward, left, turn rate of base_link in its own frame.
+        objects: (n, 3) x, y, heading_deg of the objects in the order of the scene.
+        contacts: Ids of the objects, or `wall_*`, that the robot has touched since the truth was asked last.
+    """
+
+    time_s: float
+    pose: np.ndarray
+    velocity: np.ndarray
+    objects: np.ndarray
+    contacts: frozenset[str]
+
+
+class SimRobot:
+    """A robot in a world. It has no clock of its own: `step` advances it.
+
+    Args:
+        robot: Geometry, limits and sensors. world: "yard". objects: what stands and moves there.
+        robot_pose: (x, y, heading_deg) in the map frame. robot_speed_mps: forward speed at the start.
+        seed: Draws looks, physics and every sensor's noise, each from a stream of its own.
+        renderer: One to share, as loading it costs; a renderer belongs to one thread. Without it one is made when needed.
+    """
+
+    def __init__(self, robot: RobotSpec, world: str = "yard", objects: Sequence[ObjectSpec] = (), *,
+                 robot_pose: Sequence[float] = (0.0, 0.0, 0.0), robot_speed_mps: float = 0.0, seed: int = 0,
+                 renderer: SceneRenderer | None = None) -> None:
+        if world != "yard":
+            raise ValueError(f"unknown world {world!r}; known worlds: yard")
+        streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
+        self.robot, self.objects = robot, tuple(objects)
+        self.physics = Physics.draw(streams[1])
+        self._model = build_yard(objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml).compile()
+        self._data = mujoco.MjData(self._model)
+        self._model.opt.timestep = PHYSICS_STEP_S
+        self._apply_physics()
+        self._index()
+        self._driver = MotorDriver(robot.limits, self.physics.driver, WHEEL_RADIUS_M, TRACK_M, robot_speed_mps)
+        self._start_moving(robot_speed_mps, math.radians(robot_pose[2]))
+        mujoco.mj_forward(self._model, self._data)
+        self._odometry = WheelOdometry(streams[2], WHEEL_RADIUS_M, TRACK_M)
+        self._fix_rng, self._lidar_rng, self._depth_rng = streams[3:6]
+        self._color_noise = ColorNoise(streams[6])
+        self._due_s: dict[str, float] = {}
+        self._touched: set[str] = set()
+        self._steps = 0
+        self._shared_renderer, self._own_renderer, self._loaded = renderer, None, False
+        self.spent_s: dict[str, float] = defaultdict(float)
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since the start."""
+        return self._steps * PHYSICS_STEP_S
+
+    @property
+    def rejected_commands(self) -> int:
+        """How many commands the motor driver has refused because they were not finite."""
+        return self._driver.rejected
+
+    def command(self, v_mps: float, w_radps: float) -> None:
+        """Ask the motors for forward speed and turn rate. A value that is not finite stops the robot."""
+        self._driver.command(v_mps, w_radps, self.time_s)
+
+    def step(self, dt_s: float) -> None:
+        """Advance by dt_s, rounded to physics steps of 10 ms. Raises SimulationDiverged."""
+        with self._timed("physics"):
+            for _ in range(round(dt_s / PHYSICS_STEP_S)):
+                self._data.ctrl[:] = self._driver.step(self.time_s, PHYSICS_STEP_S)
+                place_movers(self._model, self._data, self.objects, self.time_s)
+                mujoco.mj_step(self._model, self._data)
+                self._steps += 1
+                self._note_contacts()
+            # an autoreset would set time back and say so in the warnings
+            if abs(self._data.time - self.time_s) > 1e-6 or not np.isfinite(self._data.qpos).all():
+                raise SimulationDiverged(f"at {self.time_s:.2f} s the physics reset itself to {self._data.time:.2f} s")
+
+    def observe(self, now_s: float | None = None) -> Observation:
+        """What the sensors deliver at this time; a sensor that is not due stays silent.
+
+        Args:
+            now_s: The simulated time; anything but `time_s` raises ValueError, for sensors see the present.
+        """
+        now = self.time_s
+        if now_s is not None and abs(now_s - now) > 1e-6:
+            raise ValueError(f"sensors see the present, {now:.3f} s, not {now_s:.3f} s")
+        # forward kinematics of the present: mj_step leaves positions of bodies one step behind
+        place_movers(self._model, self._data, self.objects, now)
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        odometry = self._odometry.read(self._data.qpos[self._wheel_qpos], now) if self._is_due("odometry", ODOMETRY_HZ) else None
+        fix = noisy_fix(self._pose(), now, self._fix_rng) if self._is_due("fix", FIX_HZ) else None
+        scan = self._scan(now) if self._is_due("lidar", self.robot.lidar.rate_hz) else None
+        depths = {camera.name: self._depth(camera.name, now) for camera in self.robot.cameras
+                  if camera.depth_rate_hz > 0 and self._is_due(f"depth/{camera.name}", camera.depth_rate_hz)}
+        return Observation(now, odometry, fix, scan, {}, depths)
+
+    def capture(self, camera: str) -> Image:
+        """A colour frame of now. Raises KeyError for a camera that the robot does not have."""
+        spec = self.robot.camera(camera)
+        rgb = self.picture(camera, (spec.width_px, spec.height_px))
+        return Image(camera, self.time_s, self._color_noise(rgb))
+
+    def picture(self, camera: str = "chase", size: tuple[int, int] = (640, 480)) -> np.ndarray:
+        """A clean (H, W, 3) uint8 picture from any camera of the world ("chase", "top", …), for recorders."""
+        with self._timed("color"):
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_camlight(self._model, self._data)
+            return self._renderer().color(self._data, camera, size)
+
+    def truth(self) -> Truth:
+        """The true state, and the contacts since the last call. Not for the agent."""
+        contacts, self._touched = frozenset(self._touched), set()
+        velocity = self._data.qvel[self._base_qvel:self._base_qvel + 6]
+        pose = self._pose()
+        cos, sin = math.cos(pose[2]), math.sin(pose[2])
+        local = np.array([cos * velocity[0] + sin * velocity[1], -sin * velocity[0] + cos * velocity[1], velocity[5]])
+        objects = np.array([motion_pose(thing, self.time_s) for thing in self.objects]).reshape(-1, 3)
+        return Truth(self.time_s, pose, local, objects, contacts)
+
+    def close(self) -> None:
+        """Free the renderer, unless it is shared."""
+        if self._own_renderer is not None:
+            self._own_renderer.close()
+            self._own_renderer = None
+
+    def __enter__(self) -> SimRobot:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _apply_physics(self) -> None:
+        model, drawn = self._model, self.physics
+        base = model.body(ROBOT_BODY).id
+        heavier = 1.0 + drawn.payload_kg / model.body_mass[base]
+        model.body_mass[base] *= heavier
+        model.body_inertia[base] *= heavier
+        for wheel in _WHEELS:
+            model.geom_friction[model.geom(wheel).id, 0] = drawn.wheel_friction
+            model.dof_damping[model.joint(wheel).dofadr[0]] *= drawn.rolling
+        mujoco.mj_setConst(model, self._data)
+
+    def _index(self) -> None:
+        model = self._model
+        base = model.joint("base")
+        self._base_qpos, self._base_qvel = int(base.qposadr[0]), int(base.dofadr[0])
+        self._wheel_qpos = [int(model.joint(w).qposadr[0]) for w in _WHEELS]
+        self._wheel_qvel = [int(model.joint(w).dofadr[0]) for w in _WHEELS]
+        self._is_robot = robot_geoms(model)
+        floor = model.geom("floor").id
+        self._touchable = ~self._is_robot
+        self._touchable[floor] = False
+        bodies = (model.body(b).name for b in model.geom_bodyid)
+        self._owner = [name[len(OBJECT_PREFIX):] if name.startswith(OBJECT_PREFIX) else model.geom(i).name
+                       for i, name in enumerate(bodies)]
+        lidar = self.robot.lidar
+        angles = -math.pi + np.arange(lidar.beams) * (2 * math.pi / lidar.beams)
+        self._beams = np.stack([np.cos(angles), np.sin(angles), np.zeros(lidar.beams)], axis=1)
+        self._hit_geom, self._hit_m = np.zeros(lidar.beams, dtype=np.int32), np.zeros(lidar.beams)
+
+    def _start_moving(self, v_mps: float, yaw_rad: float) -> None:
+        start = self._base_qvel
+        self._data.qvel[start:start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)
+        self._data.qvel[self._wheel_qvel] = v_mps / WHEEL_RADIUS_M
+
+    def _pose(self) -> np.ndarray:
+        x, y, _, qw, qx, qy, qz = self._data.qpos[self._base_qpos:self._base_qpos + 7]
+        return np.array([x, y, math.atan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))])
+
+    def _note_contacts(self) -> None:
+        pairs = self._data.contact.geom
+        if len(pairs) == 0:
+            return
+        hit = (self._is_robot[pairs] & self._touchable[pairs[:, ::-1]]).any(axis=1) & (self._data.contact.dist < 0.0)
+        for pair in pairs[hit]:
+            self._touched.add(self._owner[pair[1] if self._is_robot[pair[0]] else pair[0]])
+
+    def _is_due(self, sensor: str, rate_hz: float) -> bool:
+        due_s = self._due_s.get(sensor, 0.0)
+        if self.time_s < due_s - 1e-6:
+            return False
+        # keep the beat; after a gap start a new one instead of catching up
+        self._due_s[sensor] = max(due_s + 1.0 / rate_hz, self.time_s + 0.5 / rate_hz)
+        return True
+
+    def _scan(self, now_s: float) -> LidarScan:
+        with self._timed("lidar"):
+            lidar = self.robot.lidar
+            turned = self._data.body(ROBOT_BODY).xmat.reshape(3, 3)
+            origin = self._data.body(ROBOT_BODY).xpos + turned @ [0.0, 0.0, lidar.height_m]
+            rays = np.ascontiguousarray(self._beams @ turned.T)
+            mujoco.mj_multiRay(self._model, self._data, origin, rays.reshape(-1), LIDAR_GROUPS, 1, -1, self._hit_geom, self._hit_m,
+                               None, lidar.beams, lidar.range_max_m * 1.1)
+            ranges = noisy_ranges(self._hit_m, lidar.range_max_m, self._lidar_rng)
+            return LidarScan(now_s, ranges, -math.pi, 2 * math.pi / lidar.beams, lidar.range_max_m)
+
+    def _depth(self, camera: str, now_s: float) -> DepthImage:
+        with self._timed("depth"):
+            spec = self.robot.camera(camera)
+            clean = self._renderer().depth(self._data, camera, (spec.depth_width_px, spec.depth_height_px))
+            return DepthImage(camera, now_s, noisy_depth(clean, spec.depth_max_m, self._depth_rng))
+
+    def _renderer(self) -> SceneRenderer:
+        renderer = self._shared_renderer or self._own_renderer
+        if renderer is None:
+            renderer = self._own_renderer = SceneRenderer()
+        if not self._loaded:
+            renderer.load(self._model)
+            self._loaded = True
+        return renderer
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent_s[part] += time.perf_counter() - start

@@ -29,17 +29,20 @@ class GateConfig:
         heartbeat_timeout_s: Longest silence of the executor.
         sensor_timeouts_s: Longest silence by sensor; only the sensors named here are watched.
         stamp_skew_s: Largest difference, to either side, of a message's stamp from the ROS clock.
+        estop_timeout_s: Longest silence of the e-stop device, after which it counts as pressed; None where none is fitted.
     """
 
     request_timeout_s: float = 0.25
     heartbeat_timeout_s: float = 0.3
     sensor_timeouts_s: dict[str, float] = field(default_factory=lambda: {"odom": 0.5, "scan": 0.5, "depth/front": 1.0})
     stamp_skew_s: float = 1.0
+    estop_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("request_timeout_s", self.request_timeout_s), ("heartbeat_timeout_s", self.heartbeat_timeout_s),
-                            ("stamp_skew_s", self.stamp_skew_s), *self.sensor_timeouts_s.items()):
-            if not value > 0:
+                            ("stamp_skew_s", self.stamp_skew_s), ("estop_timeout_s", self.estop_timeout_s),
+                            *self.sensor_timeouts_s.items()):
+            if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
 
 
@@ -66,6 +69,8 @@ class Gate:
         self._heartbeat_at_s = -math.inf
         self._seen_at_s: dict[str, float] = {}
         self._estop_pressed = False
+        self._estop_at_s = -math.inf
+        self._stopped_at_s = -math.inf
         self._plan_id = ""
         self._held_plan_id = ""
         self._last = (0.0, 0.0)
@@ -75,6 +80,21 @@ class Gate:
         """Unlock: simulation arms itself, hardware waits for a person. Leaves a latch as it is."""
         if self.state is GateState.LOCKED:
             self.state, self._cause = GateState.OPEN, ""
+
+    @property
+    def moving(self) -> bool:
+        """The last tick gave the motors more than zero."""
+        return self._last != (0.0, 0.0)
+
+    @property
+    def plan_id(self) -> str:
+        """The plan that was accepted last."""
+        return self._plan_id
+
+    def lock(self) -> None:
+        """Back to zero until armed again. Leaves a latch as it is."""
+        if self.state is not GateState.LATCHED:
+            self.state, self._cause, self._request = GateState.LOCKED, "not armed", None
 
     def request(self, v_mps: float, w_radps: float, now_s: float, stamp_skew_s: float = 0.0) -> None:
         """Take a request for a speed; `stamp_skew_s` is its stamp less the ROS clock's time.
@@ -97,21 +117,21 @@ class Gate:
         if abs(stamp_skew_s) <= self.config.stamp_skew_s:
             self._seen_at_s[name] = now_s
 
-    def plan_accepted(self, plan_id: str) -> None:
-        """A plan begins; another one than the one that was stopped releases a hold."""
+    def plan_accepted(self, plan_id: str, accepted_at_s: float = math.inf) -> None:
+        """A plan began at `accepted_at_s`; another one than the one that was stopped, begun after the stop, releases a hold."""
         self._plan_id = plan_id
-        if self.state is GateState.HELD and plan_id != self._held_plan_id:
+        if self.state is GateState.HELD and plan_id != self._held_plan_id and accepted_at_s > self._stopped_at_s:
             self.state, self._cause, self._request = GateState.OPEN, "", None
 
-    def stop(self, cause: str) -> None:
+    def stop(self, cause: str, now_s: float = -math.inf) -> None:
         """A stop word or a stop message: zero until another plan is accepted."""
         self._request = None
-        if self.state is GateState.OPEN:
-            self.state, self._cause, self._held_plan_id = GateState.HELD, cause, self._plan_id
+        if self.state in (GateState.OPEN, GateState.HELD):
+            self.state, self._cause, self._held_plan_id, self._stopped_at_s = GateState.HELD, cause, self._plan_id, now_s
 
-    def estop(self, pressed: bool) -> None:
+    def estop(self, pressed: bool, now_s: float = -math.inf) -> None:
         """The e-stop's state; pressed latches."""
-        self._estop_pressed = pressed
+        self._estop_pressed, self._estop_at_s = pressed, now_s
         if pressed:
             self.latch("e-stop")
 
@@ -128,6 +148,7 @@ class Gate:
 
     def tick(self, now_s: float) -> GateOutput:
         """The command for this period: the newest request within limits and ramps, or zero with the reasons."""
+        self._watch_estop(now_s)
         reasons = self._doubts(now_s)
         period_s = 0.0 if self._ticked_at_s is None else max(0.0, now_s - self._ticked_at_s)
         self._ticked_at_s = now_s
@@ -145,6 +166,11 @@ class Gate:
         limited = tuple(name for name, wanted, got in (("speed limited", wanted_v, v), ("turn limited", wanted_w, w))
                         if abs(wanted - got) > 1e-6)
         return GateOutput(v, w, self.state, limited)
+
+    def _watch_estop(self, now_s: float) -> None:
+        timeout_s = self.config.estop_timeout_s
+        if timeout_s is not None and self.state is not GateState.LOCKED and not now_s - self._estop_at_s <= timeout_s:
+            self.latch("e-stop silent")
 
     def _doubts(self, now_s: float) -> tuple[str, ...]:
         if self.state is not GateState.OPEN:

@@ -135,6 +135,52 @@ def test_a_stop_holds_zero_until_another_plan_is_accepted():
     assert output.v_mps == 0.8
 
 
+def test_a_plan_accepted_before_the_stop_does_not_release_it():
+    gate = open_gate()
+    _, now_s = settle(gate, 0.8, 0.0)
+    gate.stop("stop word", now_s)
+    gate.plan_accepted("on its way when the stop came", now_s - 0.01)
+    assert gate.tick(now_s).state is GateState.HELD
+    gate.plan_accepted("asked for afterwards", now_s + 0.5)
+    assert gate.tick(now_s).state is GateState.OPEN
+
+
+def test_a_second_stop_outlasts_a_plan_accepted_between_the_two():
+    gate = open_gate()
+    gate.stop("stop word", 1.0)
+    gate.stop("stop word", 2.0)
+    gate.plan_accepted("between", 1.5)
+    assert gate.state is GateState.HELD
+
+
+def test_a_fitted_e_stop_that_falls_silent_counts_as_pressed():
+    gate = Gate(LIMITS, GateConfig(sensor_timeouts_s={}, estop_timeout_s=0.5))
+    gate.estop(False, 0.0)
+    gate.arm()
+    gate.heartbeat(0.4)
+    assert gate.tick(0.4).state is GateState.OPEN
+    assert gate.tick(0.6).state is GateState.LATCHED
+
+
+def test_a_fitted_e_stop_that_never_spoke_counts_as_pressed():
+    gate = Gate(LIMITS, GateConfig(sensor_timeouts_s={}, estop_timeout_s=0.5))
+    assert gate.tick(0.0).state is GateState.LOCKED
+    gate.arm()
+    assert gate.tick(0.02).state is GateState.LATCHED
+
+
+def test_locking_stops_until_armed_again_and_leaves_a_latch():
+    gate = open_gate()
+    _, now_s = settle(gate, 0.8, 0.0)
+    assert gate.moving
+    gate.lock()
+    output, now_s = settle(gate, 0.8, 0.0, now_s)
+    assert (output.v_mps, output.state, gate.moving) == (0.0, GateState.LOCKED, False)
+    gate.latch("fault")
+    gate.lock()
+    assert gate.state is GateState.LATCHED
+
+
 def test_the_e_stop_latches_until_it_is_released_and_a_human_resets():
     gate = open_gate()
     _, now_s = settle(gate, 0.8, 0.0)

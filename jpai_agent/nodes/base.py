@@ -1,0 +1,92 @@
+"""Start a node, bring it up through its lifecycle, spin it, and end it cleanly."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import rclpy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.time import Time
+
+from jpai_agent.world.map import WorldMap, load_map
+from jpai_agent.world.robot import RobotSpec, load_robot
+
+READY_DIR_VARIABLE = "JPAI_READY_DIR"
+
+
+class GraphNode(LifecycleNode):
+    """A lifecycle node that knows its robot and its world, from the parameters `robot` and `world`.
+
+    With the parameter `autostart` (the default) it configures and activates itself; a lifecycle manager sets it to false.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.robot: RobotSpec = load_robot(self.declare_parameter("robot", "cart").value)
+        self.world_map: WorldMap = load_map(self.declare_parameter("world", "yard").value)
+        self.autostart: bool = self.declare_parameter("autostart", True).value
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+
+    def steady_s(self) -> float:
+        """The monotonic clock, for the ages of what arrives."""
+        return self.steady.now().nanoseconds * 1e-9
+
+    def now_s(self) -> float:
+        """The ROS clock, which stamps are compared with."""
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def bring_up(self) -> None:
+        """Configure and activate. Raises RuntimeError naming the transition that failed."""
+        for transition, trigger in (("configure", self.trigger_configure), ("activate", self.trigger_activate)):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise RuntimeError(f"{self.get_name()}: {transition} failed")
+        folder = os.environ.get(READY_DIR_VARIABLE)
+        if folder:
+            (Path(folder) / self.get_name()).touch()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Nothing to do unless a node says so."""
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Free what is not ROS's; called once at the end."""
+
+
+def run(make: Callable[[], GraphNode], executor: Callable[[], Executor] = SingleThreadedExecutor) -> int:
+    """Run one node until the context shuts down. Returns the process's exit code: 0 after a signal, 1 after a failure."""
+    rclpy.init()
+    node: GraphNode | None = None
+    try:
+        node = make()
+        spinner = executor()
+        spinner.add_node(node)
+        if node.autostart:
+            node.bring_up()
+        spinner.spin()
+        return 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (RuntimeError, ValueError, OSError) as error:
+        print(f"{node.get_name() if node else 'node'}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def seconds(stamp: object) -> float:
+    """A builtin_interfaces/Time in seconds."""
+    return stamp.sec + stamp.nanosec * 1e-9  # type: ignore[attr-defined]
+
+
+def stamp_of(time_s: float):
+    """Seconds as a builtin_interfaces/Time."""
+    return Time(nanoseconds=round(time_s * 1e9)).to_msg()

@@ -1,0 +1,51 @@
+"""Names and qualities of service of what the nodes share."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+CMD_VEL = "/cmd_vel"
+CMD_VEL_REQUEST = "/jpai/cmd_vel_request"
+INSTRUCTION = "/jpai/instruction"
+STOP = "/jpai/stop"
+ESTOP = "/jpai/estop"
+GATE_STATUS = "/jpai/gate/status"
+GATE_ARM = "/jpai/gate/arm"
+GATE_RESET = "/jpai/gate/reset"
+EXECUTOR_STATUS = "/jpai/executor/status"
+DIAGNOSTICS = "/diagnostics"
+SCENE = "/jpai/scene"
+PLAN = "/jpai/plan"
+REPLY = "/jpai/reply"
+VERDICT = "/jpai/verdict"
+ROLLOUTS = "/jpai/rollouts"
+LOCALIZATION = "/localization/pose"
+ODOM = "/odom"
+SCAN = "/scan"
+CLOCK = "/clock"
+EXECUTE_INSTRUCTION = "/jpai/execute_instruction"
+EXECUTE_PLAN = "/jpai/execute_plan"
+PLAN_INSTRUCTION = "/jpai/plan_instruction"
+VALIDATE_PLAN = "/jpai/validate_plan"
+RESOLVE_TARGET = "/jpai/resolve_target"
+SIM_RESET = "/sim/reset"
+SIM_PAUSE = "/sim/pause"
+SIM_STEP = "/sim/step"
+
+
+def camera_topic(camera: str, stream: str) -> str:
+    """Topic of a camera's stream: image_raw, depth or camera_info."""
+    return f"/camera/{camera}/{stream}"
+
+
+# commands: the newest counts, and it must arrive
+COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# words and stops: none may be lost
+WORDS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+# sensor streams: the newest counts, a lost one does not matter
+SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+# large pictures within one machine
+PICTURE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# the latest state, also for those who come late
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+VERDICTS = QoSProfile(depth=8, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -7,7 +7,10 @@ and can be found again: a label is always what the varied text says.
 from __future__ import annotations
 
 import re
+import unicodedata
 from random import Random
+
+from jpai_agent.language.numbers import kanji_numerals_to_digits
 
 Pieces = list[tuple[str, str]]  # (words, slot)
 
@@ -30,6 +33,11 @@ _DROPPED = re.compile(r"^(?:を|は)(?=[^、。！？\s]{2})")
 _WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _NARROW = {wide: code for code, wide in _WIDE.items()}
 _POINTS = re.compile(r"[、。！？!?「」…\s]")
+
+
+def as_read(text: str) -> str:
+    """The text as the model reads it: what `language.normalise` makes of a text without invisible characters, only sooner."""
+    return kanji_numerals_to_digits(" ".join(unicodedata.normalize("NFKC", text).split()))
 
 
 def vary(pieces: Pieces, r: Random, strength: float = 1.0) -> Pieces:

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from jpai_agent.language.normalise import normalise
 from jpai_agent.plan.types import ActionPlan, Step, Target
 from jpai_agent.train import lexicon
-from jpai_agent.train.augment import Pieces, vary
+from jpai_agent.train.augment import Pieces, as_read, vary
 from jpai_agent.train.corpus import OBJECT_LETTERS, PLACE_IDS, PLACE_LETTERS, Corpus, Line, Slot, StepPattern
 from jpai_agent.train.phrases import ABSENT, AMBIGUOUS, ANY, UNIQUE, Phrase, Phrasebook, Roles, label_of
 from jpai_agent.train.referring import View
@@ -28,10 +27,10 @@ from jpai_agent.train.views import FrameRecord
 OUTCOMES: Mapping[str, float] = {"act": 0.62, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.07, "refuse": 0.07}
 # share of the lines that act, by what they say
 GROUPS: Mapping[str, float] = {
-    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.07, "face": 0.08, "look_for": 0.06, "move": 0.07,
+    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.13, "face": 0.08, "look_for": 0.06, "move": 0.07,
     "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03, "return_home": 0.03, "stop": 0.01,
 }
-AMBIGUOUS_REPLY = "{label}がいくつかあります。どれでしょうか。"
+AMBIGUOUS_REPLY = "{label}が複数見えます。どちらのことでしょうか。"  # fits things and people
 NOT_FOUND_REPLY = "{label}が見当たりません。"
 _LOOKS_ELSEWHERE = ("go_to", "move", "turn", "face", "return_home", "follow", "look_for")  # the view changes with these
 _MOVES = ("go_to", "follow", "move", "return_home")
@@ -61,7 +60,10 @@ class Instructor:
         self._lone = [line for line in corpus.lines if not line.relation and line.meaning.decision == "act"]
 
     def samples(self, frame: FrameRecord, rng: np.random.Generator, count: int) -> list[Sample]:
-        """`count` samples over this frame, of the mix that OUTCOMES and GROUPS give as far as the frame allows."""
+        """`count` samples over this frame, of the mix that OUTCOMES and GROUPS give as far as the frame allows.
+
+        `label_spans` has one span for each label of the plan's steps; of a question one for the label that its reply copies.
+        """
         r = Random(int(rng.integers(2**63)))
         view = View(frame.objects)
         found: list[Sample] = []
@@ -126,7 +128,7 @@ class Instructor:
                     values[slot] = self._words.speed(r, too_fast)
                 else:
                     said = self._words.saying(r)
-                    values[slot] = said, normalise(said).text
+                    values[slot] = said, as_read(said)
         return values
 
     def _pieces(self, segments: tuple[tuple[str, str], ...], bound: _Bound) -> Pieces:
@@ -208,7 +210,7 @@ class Instructor:
         if phrases is None:
             return "", 0.0, ""
         text = _joined(vary(self._pieces(other.text, _Bound(phrases, self._places(other, r), self._values(other, False, r))), r, 0.6))
-        running = other.meaning.steps[0].skill
+        running = next((step.skill for step in other.meaning.steps if step.skill not in ("set_speed", "say")), "")
         if line.skills == ("continue",) and r.random() < 0.6:
             return running, 0.0, text
         return running, _speed(running, r), text
@@ -299,7 +301,7 @@ def _speed(running: str, r: Random) -> float:
 
 
 def _joined(pieces: Pieces) -> str:
-    return normalise("".join(text for text, _ in pieces)).text if pieces else ""
+    return as_read("".join(text for text, _ in pieces)) if pieces else ""
 
 
 def _mentions(phrases: dict[str, Phrase]) -> tuple[int, ...]:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from jpai_agent.language.normalise import normalise
-from jpai_agent.train.augment import Pieces
+from jpai_agent.train.augment import Pieces, as_read
 from jpai_agent.train.corpus import OBJECT_LETTERS, Line, RefLine, Segments, letters
 from jpai_agent.train.referring import ORDERINGS, RELATIONS, Referent, Signature, View, signature
 from jpai_agent.world.objects import KINDS, PEOPLE
 
 UNIQUE, AMBIGUOUS, ABSENT, ANY = "unique", "ambiguous", "absent", "any"
-_WEIGHTS = {"attributes": 0.60, "order": 0.22, "relation": 0.18}
+_WEIGHTS = {"attributes": 0.52, "order": 0.24, "relation": 0.24}
 _CLOTHES = re.compile(r"(?:お洋)?服|上着|作業着")
 _NOUN = re.compile(r"(?:ほうの|方の)?(?:やつ|ヤツ|奴|ほう|方|もの|物)|(?:お洋)?服の(?:人|方|やつ)|の(?=[、。！？でにをがはだな]|$)")
+_JOINTS = ("ほうの", "方の", "の")  # 赤い + ほうの + 箱
 _PEOPLE_WORDS = re.compile(r"^[がはもを]?(?:い(?:る|た|な|ら|ま|れ)|おる|おら|おっ|おん)")
 _THING_WORDS = re.compile(r"^[がはもを]?(?:あ[っれるり]|置)")
 
@@ -156,7 +156,7 @@ class Phrasebook:
         thing = view.objects[referent.objects[0]]
         kind = "person" if people and thing.kind in PEOPLE else thing.kind
         rivals = view.fitting(Signature((("kind", ""),), ()))
-        if not any(other.kind == kind and other.mask.bit_count() > 1 for other in rivals) and r.random() < 0.9:
+        if not any(other.kind == kind and other.mask.bit_count() > 1 for other in rivals):
             return None
         phrase = self._worded(ref, referent, view, letter, roles, r)
         if phrase is not None and any(len(slot) == 1 or slot.endswith(".p") for slot in roles.before[letter]):
@@ -170,8 +170,8 @@ class Phrasebook:
             return self._pick(state, view, taken, people, r) or self._pick(ABSENT, view, taken, people, r)
         classes = self._personal if people else self._classes
         names = [name for name in classes if classes[name] and (state != AMBIGUOUS or name == "attributes")]
-        for _ in range(4):
-            name = r.choices(names, [_WEIGHTS[name] for name in names])[0]
+        first = r.choices(names, [_WEIGHTS[name] for name in names])[0]
+        for name in (first, first, *r.sample(names, len(names))):  # what a frame seldom offers is tried twice
             picked = _choose(view, [r.choice(classes[name]) for _ in range(3)], state, taken, people, r)
             if picked is not None:
                 return picked  # type: ignore[return-value]
@@ -293,7 +293,7 @@ def label_of(letter: str, roles: Roles, said: Pieces, before: Pieces, text: str)
         label = _tidy(raw)
         if not label:
             return "", (-1, -1)
-        hint = len(normalise("".join(t for t, _ in said)[:start]).text) if start else 0
+        hint = len(as_read("".join(t for t, _ in said)[:start])) if start else 0
         near = [i for i in range(len(text)) if text.startswith(label, i)]
         if near:
             at = min(near, key=lambda i: abs(i - hint))
@@ -316,8 +316,9 @@ def _run(letter: str, pieces: Pieces) -> tuple[int, str]:
         first = last = next((i for i in at if pieces[i][1][2] in "cz"), at[0])
         while first > 0 and pieces[first - 1][1][:1] == letter:
             first -= 1
-        while last + 1 < len(pieces) and pieces[last + 1][1][:1] == letter:
-            last += 1
+        while last + 1 < len(pieces) and (nxt := last + 1 + (pieces[last + 1][0] in _JOINTS)) < len(pieces) and \
+                pieces[nxt][1][:1] == letter:
+            last = nxt
     words = "".join(text for text, _ in pieces[first:last + 1])
     if not whole and pieces[last][1][2] in "cz" and last + 1 < len(pieces):
         noun = _NOUN.match(pieces[last + 1][0])
@@ -326,4 +327,4 @@ def _run(letter: str, pieces: Pieces) -> tuple[int, str]:
 
 
 def _tidy(words: str) -> str:
-    return normalise(words).text if words.strip() else ""
+    return as_read(words)

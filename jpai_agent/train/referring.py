@@ -8,7 +8,7 @@ Sets of objects are bit masks over the frame's objects.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from random import Random
 
@@ -19,6 +19,7 @@ from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, dimensions_m
 ORDERINGS = ("leftmost", "rightmost", "nearest", "farthest", "largest", "smallest", "middle", "left_side", "right_side", "nth_left",
              "nth_right", "nth_near", "nth_far")
 RELATIONS = ("left_of", "right_of", "beside", "front_of", "behind", "between")
+_ATTRIBUTES = frozenset(("kind", "color", "size", "person", "worker"))
 _COLOR_NAMES = tuple(COLORS)
 _X_MARGIN = 40  # of 1000: least picture distance between neighbours in a left-right order
 _RANGE_MARGIN_M, _RANGE_MARGIN = 0.35, 0.10  # least distance between neighbours in a near-far order: absolute, share of the nearer
@@ -35,7 +36,7 @@ class Signature:
     @property
     def attributes_only(self) -> bool:
         """True when it tells objects apart by what they are, not by where they are."""
-        return all(name in ("kind", "color", "size", "person", "worker") for name, _ in self.filters)
+        return all(name in _ATTRIBUTES for name, _ in self.filters)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class View:
                 self.unsure |= bit
         self.people = self._kind.get("person", 0) | self._kind.get("worker", 0)
         self._known: dict[Signature, tuple[list[Referent], list[Referent]]] = {}
+        self._filled: dict[frozenset[str], list[tuple[str, str, str, tuple[int, int]]]] = {}
+        self._landed: dict[tuple[tuple[str, bool], ...], list[tuple[tuple[str, int], ...]]] = {}
         self._relations: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def fitting(self, wanted: Signature) -> list[Referent]:
@@ -153,26 +156,27 @@ class View:
         fitting: list[Referent] = []
         failing: list[Referent] = []
         marks = self._landmarks(wanted)
-        for kind, color, size in self._fillings(names):
-            filled = self._attributes(names, kind, color, size)
-            if filled is None or not filled[0]:
-                continue
+        counts = (2, 3, 4, 1) if any(name.startswith("nth_") for name in names) else (0,)
+        for kind, color, size, filled in self._fillings(frozenset(names & _ATTRIBUTES)) if marks else ():
             for filled_marks in marks:
-                for n in (2, 3, 4, 1) if any(name.startswith("nth_") for name in names) else (0,):
-                    mask = self._apply(wanted.filters, filled, dict(filled_marks), n, kind)
+                for n in counts:
+                    mask = self._apply(wanted.filters, filled, dict(filled_marks), n)
                     if mask is not None:
                         said = Referent(mask, kind if "kind" in names else "", color if "color" in names else "",
                                         size if "size" in names else "", n, filled_marks, filled[0].bit_count())
                         (fitting if mask else failing).append(said)
         return fitting, failing
 
-    def _fillings(self, names: set[str]) -> list[tuple[str, str, str]]:
-        """Different attributes of the plainly visible objects, only the said ones."""
-        told = dict.fromkeys((thing.kind if "kind" in names else "", thing.color if "color" in names else "",
-                              thing.size if "size" in names else "") for thing in self.objects if thing.clear)
-        return list(told)
+    def _fillings(self, names: frozenset[str]) -> list[tuple[str, str, str, tuple[int, int]]]:
+        """Different attributes of the plainly visible objects, only the said ones, each with the (fitting, unsure) masks."""
+        if names not in self._filled:
+            told = dict.fromkeys((thing.kind if "kind" in names else "", thing.color if "color" in names else "",
+                                  thing.size if "size" in names else "") for thing in self.objects if thing.clear)
+            masks = [(*said, self._attributes(names, *said)) for said in told]
+            self._filled[names] = [(*said, filled) for *said, filled in masks if filled is not None and filled[0]]
+        return self._filled[names]
 
-    def _attributes(self, names: set[str], kind: str, color: str, size: str) -> tuple[int, int] | None:
+    def _attributes(self, names: Set[str], kind: str, color: str, size: str) -> tuple[int, int] | None:
         """(fitting, unsure) masks by what things are; None where people would not say so or could not agree."""
         mask = self.clear | self.unsure
         if "kind" in names:
@@ -213,17 +217,21 @@ class View:
 
     def _landmarks(self, wanted: Signature) -> list[tuple[tuple[str, int], ...]]:
         """Ways to assign objects that their words name uniquely to the landmark letters."""
-        ways: list[tuple[tuple[str, int], ...]] = [()]
-        for letter, color in wanted.marks:
-            named = [i for i in bits(self.clear) if self.unique(i, color)]
-            ways = [(*way, (letter, i)) for way in ways for i in named if all(i != j for _, j in way)]
-        return ways
+        if wanted.marks not in self._landed:
+            ways: list[tuple[tuple[str, int], ...]] = [()]
+            for letter, color in wanted.marks:
+                named = [i for i in bits(self.clear) if self.unique(i, color)]
+                ways = [(*way, (letter, i)) for way in ways for i in named if all(i != j for _, j in way)]
+            self._landed[wanted.marks] = ways
+        return self._landed[wanted.marks]
 
-    def _apply(self, filters: Sequence[tuple[str, str]], filled: tuple[int, int], marks: dict[str, int], n: int,
-               kind: str) -> int | None:
+    def _apply(self, filters: Sequence[tuple[str, str]], filled: tuple[int, int], marks: dict[str, int], n: int) -> int | None:
+        """The mask that the filters leave of the (fitting, unsure) masks; None where it is arguable or nobody would say so."""
         mask, unsure = filled
         for i in marks.values():
             mask, unsure = mask & ~(1 << i), unsure & ~(1 << i)
+        if not mask:
+            return None  # only the landmarks themselves
         orders = []
         for name, letters in filters:
             if name in RELATIONS:

@@ -14,10 +14,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+)
 from transformers import PreTrainedTokenizerFast
 
-from jpai_agent.plan import DECISIONS, REASONS, ActionPlan, Choice, SkillSpec, TargetArg, Text
+from jpai_agent.plan import (
+    DECISIONS,
+    REASONS,
+    ActionPlan,
+    Choice,
+    SkillSpec,
+    TargetArg,
+    Text,
+)
 
 PAD, BOS, EOS, UNK, IMAGE = "<pad>", "<s>", "</s>", "<unk>", "<image>"
 SPEED_LIMITS_MPS = (0.05, 0.5)
@@ -60,8 +76,15 @@ def clean(text: str, limit: int) -> str:
     return text.translate({ord(char): None for char in RESERVED}).strip()[:limit]
 
 
-def prompt_text(instruction: str, *, robot: str = "cart", speed_mps: float = 0.0, running: str = "", earlier: str = "",
-                asked: bool = False) -> str:
+def prompt_text(
+    instruction: str,
+    *,
+    robot: str = "cart",
+    speed_mps: float = 0.0,
+    running: str = "",
+    earlier: str = "",
+    asked: bool = False,
+) -> str:
     """The prompt that the chat template makes of a conversation; the processor adds image tokens, `<s>` and `</s>`."""
     speed = SPEED_TOKENS[sum(abs(speed_mps) >= limit for limit in SPEED_LIMITS_MPS)]
     parts = [f"⟦{robot}⟧", speed, f"⟦run:{running}⟧" if running else ""]
@@ -79,11 +102,25 @@ def base_characters() -> list[str]:
 
 def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list[str]:
     """Strings of several characters that plans are made of. Each holds a double quote, which no text inside a plan does."""
-    pieces = ['{"decision":"act","steps":[', '],"reason":null}', '}],"reason":null}', ']}],"reason":null}',
-              '"}],"reason":null}', '"}}],"reason":null}', ']}}],"reason":null}', '"}', '"}}',
-              '","camera":"front","point":[', ',"place":"']
-    pieces += [f'{{"decision":"{decision}","steps":[],"reason":"{reason}"}}'
-               for decision in DECISIONS if decision != "act" for reason in REASONS]
+    pieces = [
+        '{"decision":"act","steps":[',
+        '],"reason":null}',
+        '}],"reason":null}',
+        ']}],"reason":null}',
+        '"}],"reason":null}',
+        '"}}],"reason":null}',
+        ']}}],"reason":null}',
+        '"}',
+        '"}}',
+        '","camera":"front","point":[',
+        ',"place":"',
+    ]
+    pieces += [
+        f'{{"decision":"{decision}","steps":[],"reason":"{reason}"}}'
+        for decision in DECISIONS
+        if decision != "act"
+        for reason in REASONS
+    ]
     pieces += [f'{place}"}}' for place in places]
     for skill in skills:
         heads = [f'{{"skill":"{skill.name}"']
@@ -100,16 +137,28 @@ def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list
                 heads.append(joined[0] + quote)
                 tails = [joined[1] + quote]
             pieces += [closing + tail for tail in tails for closing in ("", "]}")]
-        pieces += [opening + head for head in heads for opening in ("", "},", "]}},")]
+        pieces += [opening + head for head in heads for opening in ("", "},", "]}},", '"},', '"}},')]
     return sorted(set(pieces))
 
 
-def build_tokenizer(skills: Mapping[str, SkillSpec], characters: Iterable[str], places: Sequence[str] = ()
-                    ) -> PreTrainedTokenizerFast:
+def build_tokenizer(
+    skills: Mapping[str, SkillSpec], characters: Iterable[str], places: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """A fast tokenizer over the skills' plan pieces and `characters` (normalised by NFKC; one token each)."""
     skills_by_name = sorted(skills.values(), key=lambda skill: skill.name)
-    control = [PAD, BOS, EOS, UNK, IMAGE, EARLIER, ASKED, NOW, *SPEED_TOKENS, *(f"⟦{robot}⟧" for robot in ROBOTS),
-               *(f"⟦run:{skill.name}⟧" for skill in skills_by_name)]
+    control = [
+        PAD,
+        BOS,
+        EOS,
+        UNK,
+        IMAGE,
+        EARLIER,
+        ASKED,
+        NOW,
+        *SPEED_TOKENS,
+        *(f"⟦{robot}⟧" for robot in ROBOTS),
+        *(f"⟦run:{skill.name}⟧" for skill in skills_by_name),
+    ]
     seen = {char for text in characters for char in unicodedata.normalize("NFKC", text)}
     texts = sorted((seen | set(base_characters())) - set(RESERVED) | set("<>"))
     words = [*control, *(str(value) for value in COORDINATES), *plan_pieces(skills_by_name, places), *texts]
@@ -121,8 +170,14 @@ def build_tokenizer(skills: Mapping[str, SkillSpec], characters: Iterable[str], 
     core.decoder = decoders.Fuse()
     core.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in control])
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token=PAD, bos_token=BOS, eos_token=EOS, unk_token=UNK,
-        extra_special_tokens={"image_token": IMAGE}, clean_up_tokenization_spaces=False, model_max_length=512,
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        unk_token=UNK,
+        extra_special_tokens={"image_token": IMAGE},
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
         padding_side="right",
     )
 
@@ -130,6 +185,41 @@ def build_tokenizer(skills: Mapping[str, SkillSpec], characters: Iterable[str], 
 def nearest_coordinate(value: float) -> int:
     """The coordinate of a token nearest to `value` (0..1000)."""
     return int(min(max(round(value / STEP) * STEP, COORDINATES[0]), COORDINATES[-1]))
+
+
+class PromptCodec:
+    """Prompts as token ids, the same ids as `tokenizer("<s>" + prompt_text(...) + "</s>")` but quicker and with positions."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self.unk = self.vocabulary[UNK]
+
+    def _characters(self, text: str) -> list[int]:
+        return [self.vocabulary.get(char, self.unk) for char in unicodedata.normalize("NFKC", text)]
+
+    def encode(
+        self,
+        instruction: str,
+        *,
+        robot: str = "cart",
+        speed_mps: float = 0.0,
+        running: str = "",
+        earlier: str = "",
+        asked: bool = False,
+    ) -> tuple[list[int], int]:
+        """Ids from `<s>` to `</s>` and the position of the instruction's first character."""
+        word = self.vocabulary.__getitem__
+        ids = [
+            word(BOS),
+            word(f"⟦{robot}⟧"),
+            word(SPEED_TOKENS[sum(abs(speed_mps) >= limit for limit in SPEED_LIMITS_MPS)]),
+        ]
+        if running:
+            ids.append(word(f"⟦run:{running}⟧"))
+        if earlier:
+            ids += [word(EARLIER), *self._characters(clean(earlier, 60)), *([word(ASKED)] if asked else [])]
+        ids.append(word(NOW))
+        return [*ids, *self._characters(clean(instruction, 120)), word(EOS)], len(ids)
 
 
 class PlanCodec:
@@ -149,8 +239,8 @@ class PlanCodec:
         self._encode_cached = lru_cache(maxsize=50_000)(self._encode_text)
 
     def encode(self, plan: ActionPlan) -> list[int]:
-        """Token ids of the plan's canonical JSON without its reply, points at the nearest coordinate token, `</s>` last."""
-        text = ActionPlan(plan.decision, plan.steps, plan.reason).to_json()
+        """Token ids of the plan's canonical JSON (NFKC, without its reply), points at the nearest coordinate token, `</s>` last."""
+        text = unicodedata.normalize("NFKC", ActionPlan(plan.decision, plan.steps, plan.reason).to_json())
         return [*self._encode_cached(text), self.eos]
 
     def _encode_text(self, text: str) -> tuple[int, ...]:
@@ -158,7 +248,8 @@ class PlanCodec:
         for index, part in enumerate(re.split(r'(?<="point":\[)(\d+),(\d+)(?=\])', text)):
             if index % 3:
                 ids += [self.vocabulary[str(nearest_coordinate(int(part)))]] + (
-                    [self.vocabulary[","]] if index % 3 == 1 else [])
+                    [self.vocabulary[","]] if index % 3 == 1 else []
+                )
             else:
                 ids += [self.vocabulary.get(piece, self.unk) for piece in self._split.findall(part)]
         return tuple(ids)

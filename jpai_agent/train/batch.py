@@ -1,0 +1,188 @@
+"""Questions over frames as tensors: which patches to keep, prompts and answers as ids, and where heads should look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jpai_agent.plan import ActionPlan
+from jpai_agent.train.frames import COLOR_NAMES, KIND_NAMES, FrameShard
+from jpai_agent.train.losses import CHANNELS, IGNORE, MAX_TARGETS, Batch
+from jpai_agent.train.model import GRID_H, GRID_W, PATCHES
+from jpai_agent.train.sample import Sample
+from jpai_agent.train.tokenizer import PlanCodec, PromptCodec, clean, nearest_coordinate
+
+MAX_PROMPT, MAX_ANSWER = 112, 96
+_ANCHOR_SHARE = 0.6  # of a head's goal that lies on the patch of the point itself
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sample as ids. `points` and `labels` hold (answer index, target or span) pairs in the plan's order.
+
+    Attributes:
+        points: (answer index of x, object, x, y); labels: (answer index of the first character, characters, span start in the
+            prompt or -1, object or -1, target index or -1).
+    """
+
+    sample: Sample
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    points: tuple[tuple[int, int, int, int], ...]
+    labels: tuple[tuple[int, int, int, int, int], ...]
+
+
+class Collator:
+    """Makes questions of samples and batches of questions, for one tokenizer."""
+
+    def __init__(self, prompts: PromptCodec, plans: PlanCodec, bos: int, pad: int) -> None:
+        self.prompts, self.plans, self.bos, self.pad = prompts, plans, bos, pad
+        self.opens_point = {i for i, word in enumerate(plans.strings) if word.endswith('"point":[')}
+        self.opens_label = {i for i, word in enumerate(plans.strings) if word.endswith('"label":"')}
+        self.closes_text = {i for i, word in enumerate(plans.strings) if word.startswith('"')}
+
+    def question(self, sample: Sample) -> Question | None:
+        """The sample as ids; None when it is too long for the model."""
+        prompt, start = self.prompts.encode(
+            sample.instruction,
+            speed_mps=sample.speed_mps,
+            running=sample.running,
+            earlier=sample.earlier,
+            asked=sample.question,
+        )
+        answer = self.plans.encode(sample.plan)
+        if len(prompt) > MAX_PROMPT or len(answer) > MAX_ANSWER:
+            return None
+        points, labels = [], []
+        targets, spans = iter(sample.targets), iter(sample.label_spans)
+        steps = _targets_of(sample.plan)
+        x_at = iter(index + 1 for index, token in enumerate(answer) if token in self.opens_point)
+        label_at = iter(index + 1 for index, token in enumerate(answer) if token in self.opens_label)
+        plain = clean(sample.instruction, 120) == sample.instruction
+        for label, point in steps:
+            thing = which = -1
+            if point is not None:
+                thing, which = next(targets, -1), len(points)
+                points.append((next(x_at), thing, *point))
+            if label:
+                first, span = next(label_at), next(spans, (-1, -1))
+                length = next(n for n, token in enumerate(answer[first:]) if token in self.closes_text)
+                at = -1
+                if plain and span[0] >= 0:
+                    at = start + len(self.prompts._characters(sample.instruction[: span[0]]))
+                    if list(prompt[at : at + length]) != list(answer[first : first + length]):
+                        at = -1
+                labels.append((first, length, at, thing, which))
+        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels))
+
+    def batch(
+        self,
+        questions: Sequence[Question],
+        rows: Sequence[int],
+        shard: FrameShard,
+        patches: int,
+        rng: np.random.Generator,
+    ) -> Batch:
+        """A batch over `patches` patches a question, objects' first; `rows` are the questions' frames among the batch's frames."""
+        size = len(questions)
+        # few different shapes: the CPU's kernels are made anew for each
+        prompt_length = _round_up(max(len(q.prompt) for q in questions), 16)
+        answer_length = _round_up(max(len(q.answer) for q in questions), 8)
+        prompt = np.full((size, prompt_length), self.pad)
+        answer_in = np.full((size, answer_length), self.pad)
+        answer_out = np.full((size, answer_length), IGNORE)
+        cells = np.full((size, patches), -1)
+        heat = np.zeros((size, CHANNELS, patches), dtype=np.float32)
+        point_at, point_goal, span_at, span_words, span_kind, span_color, copy_at = ([] for _ in range(7))
+        for b, q in enumerate(questions):
+            prompt[b, : len(q.prompt)] = q.prompt
+            answer_in[b, 0] = self.bos
+            answer_in[b, 1 : len(q.answer)] = q.answer[:-1]
+            answer_out[b, : len(q.answer)] = q.answer
+            things = shard.cell_object[q.sample.frame].reshape(-1)
+            kept = choose_patches(things, patches, rng)
+            cells[b, : len(kept)] = kept
+            on = things[kept]
+            heat[b, MAX_TARGETS, : len(kept)] = np.isin(on, q.sample.mentions)
+            for which, (at, thing, x, y) in enumerate(q.points[:MAX_TARGETS]):
+                mine = on == thing
+                if thing < 0 or not mine.any():
+                    continue
+                heat[b, which, : len(kept)] = mine
+                point_at.append((b, at, at + 2, which))
+                point_goal.append(_goal(kept, mine, x, y, patches))
+            for first, length, at, thing, which in q.labels:
+                if at < 0:
+                    continue
+                copy_at += [(b, first + i, at + i) for i in range(length)]
+                if 0 <= which < MAX_TARGETS and thing >= 0 and heat[b, which].any():
+                    span_at.append((b, which))
+                    span_words.append((np.arange(prompt_length) >= at) & (np.arange(prompt_length) < at + length))
+                    span_kind.append(shard.kind[q.sample.frame, thing])
+                    span_color.append(shard.color[q.sample.frame, thing])
+
+        def stack(values: list, width: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+            return torch.tensor(np.array(values), dtype=dtype) if values else torch.zeros((0, *width), dtype=dtype)
+
+        return Batch(
+            rows=torch.tensor(rows),
+            cells=torch.tensor(cells),
+            prompt=torch.tensor(prompt),
+            prompt_mask=torch.tensor(prompt != self.pad),
+            answer_in=torch.tensor(answer_in),
+            answer_out=torch.tensor(answer_out),
+            heat=torch.tensor(heat),
+            point_at=stack(point_at, (4,), torch.long),
+            point_goal=stack(point_goal, (patches,), torch.float),
+            span_at=stack(span_at, (2,), torch.long),
+            span_words=stack(span_words, (prompt_length,), torch.bool),
+            span_kind=stack(span_kind, (), torch.long),
+            span_color=stack(span_color, (), torch.long),
+            copy_at=stack(copy_at, (3,), torch.long),
+        )
+
+
+def _round_up(length: int, step: int) -> int:
+    return -(-length // step) * step
+
+
+def _targets_of(plan: ActionPlan) -> list[tuple[str | None, tuple[int, int] | None]]:
+    """Label and point of each step that has any, in the plan's order."""
+    return [
+        (step.target.label, step.target.point) if step.target else (step.args["label"], None)
+        for step in plan.steps
+        if step.target or "label" in step.args
+    ]
+
+
+def _goal(kept: np.ndarray, mine: np.ndarray, x: int, y: int, patches: int) -> np.ndarray:
+    """Where a head should look for a point: mostly its patch (or the object's nearest one kept), partly the whole object."""
+    column, row = nearest_coordinate(x) / 1000 * GRID_W, nearest_coordinate(y) / 1000 * GRID_H
+    gap = (kept % GRID_W + 0.5 - column) ** 2 + (kept // GRID_W + 0.5 - row) ** 2
+    goal = np.zeros(patches, dtype=np.float32)
+    goal[: len(kept)] = mine * (1 - _ANCHOR_SHARE) / mine.sum()
+    goal[np.where(mine, gap, np.inf).argmin()] += _ANCHOR_SHARE
+    return goal
+
+
+def choose_patches(things: np.ndarray, patches: int, rng: np.random.Generator) -> np.ndarray:
+    """Grid indices of at most `patches` patches: those of objects, small objects' first, then background at random; sorted.
+
+    things: (PATCHES,) object of each patch, -1 for none.
+    """
+    if patches >= PATCHES:
+        return np.arange(PATCHES)
+    order = rng.permutation(PATCHES)
+    shuffled = things[order]
+    rank = np.full(PATCHES, PATCHES)
+    for thing in np.unique(shuffled[shuffled >= 0]):
+        mine = shuffled == thing
+        rank[mine] = np.arange(mine.sum())
+    objects = order[np.argsort(rank, kind="stable")]
+    return np.sort(objects[:patches])
+
+
+KINDS_KNOWN, COLORS_KNOWN = len(KIND_NAMES), len(COLOR_NAMES)

@@ -1,0 +1,223 @@
+"""How good the model is: greedy answers in batches, judged part by part, per phenomenon, skill, author and size in the picture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
+
+from jpai_agent.plan import ActionPlan, PlanError, SkillSpec, parse_plan
+from jpai_agent.train.batch import Question
+from jpai_agent.train.frames import FrameShard
+from jpai_agent.train.sample import Sample
+from jpai_agent.train.tokenizer import PlanCodec
+from jpai_agent.train.trace import encode, gather_patches
+
+MAX_ANSWER = 120
+_FOREIGN_SHARE = 0.6  # a point in a cell that another object fills at least this far is not on its own object
+
+PARTS = ("decision", "skills", "arguments", "labels", "point", "whole")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One answer. `parts` holds PARTS by name, "point" only where points were due; `points` right or not, `pixels` their objects' sizes."""
+
+    sample: Sample
+    text: str
+    plan: ActionPlan | None
+    parts: Mapping[str, bool]
+    points: tuple[bool, ...] = ()
+    pixels: tuple[int, ...] = ()
+
+
+@torch.no_grad()
+def answer(
+    model: Any, image_tokens: Tensor, rows: Sequence[int], questions: Sequence[Question], pad: int, eos: int, bos: int
+) -> list[list[int]]:
+    """Greedy answers, without a grammar, to questions over `image_tokens[rows]` (n, 241, d), as ids up to `</s>`."""
+    batch, length = len(questions), max(len(q.prompt) for q in questions)
+    prompt = torch.full((batch, length), pad)
+    for b, question in enumerate(questions):
+        prompt[b, : len(question.prompt)] = torch.tensor(question.prompt)
+    cells = torch.arange(image_tokens.shape[1] - 1).expand(batch, -1)
+    image = gather_patches(image_tokens, torch.tensor(rows), cells)
+    layers, _, bias = encode(model, image, cells, prompt, prompt != pad)
+    decoder = model.model.language_model.decoder
+    mask = (bias[:, 0, 0] > -1).long()
+    cache = EncoderDecoderCache(
+        DynamicCache(config=model.config.text_config), DynamicCache(config=model.config.text_config)
+    )
+    last, done = torch.full((batch, 1), bos), torch.zeros(batch, dtype=torch.bool)
+    answers: list[list[int]] = [[] for _ in range(batch)]
+    for _ in range(MAX_ANSWER):
+        out = decoder(
+            input_ids=last,
+            encoder_hidden_states=layers[-1],
+            encoder_attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        last = model.lm_head(out.last_hidden_state[:, -1:]).argmax(-1)
+        for b, token in enumerate(last[:, 0].tolist()):
+            if not done[b]:
+                answers[b].append(token)
+        done |= last[:, 0] == eos
+        if done.all():
+            break
+    return answers
+
+
+def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, SkillSpec]) -> Verdict:
+    """Compare an answer's text with the sample's plan."""
+    try:
+        plan: ActionPlan | None = parse_plan(text, skills)
+    except PlanError:
+        plan = None
+    want = sample.plan
+    parts = dict.fromkeys(("decision", "skills", "arguments", "labels", "whole"), False)
+    pixels = tuple(int(shard.pixels[sample.frame, thing]) for thing in sample.targets)
+    if pixels:
+        parts["point"] = False
+    if plan is None:
+        return Verdict(sample, text, plan, parts, (False,) * len(pixels), pixels)
+    parts["decision"] = (plan.decision, plan.reason) == (want.decision, want.reason)
+    parts["skills"] = parts["decision"] and [s.skill for s in plan.steps] == [s.skill for s in want.steps]
+    points: list[bool] = [False] * len(pixels)
+    if parts["skills"]:
+        parts["arguments"] = all(_plain(a) == _plain(b) for a, b in zip(plan.steps, want.steps, strict=False))
+        pairs = [(a.target, b.target) for a, b in zip(plan.steps, want.steps, strict=False) if a.target and b.target]
+        parts["labels"] = all(a.label == b.label for a, b in pairs)
+        found = [a.point for a, b in pairs if b.point is not None]
+        points = [
+            point is not None and hits(point, shard, sample.frame, thing) for point, thing in zip(found, sample.targets, strict=False)
+        ]
+        if pixels:
+            parts["point"] = all(points)
+        parts["whole"] = parts["arguments"] and all(points)
+    return Verdict(sample, text, plan, parts, tuple(points), pixels)
+
+
+def _plain(step: Any) -> tuple[Any, ...]:
+    """What of a step must be equal: numbers, choices, text, the target's place and whether it points; not words or point."""
+    target = step.target
+    kept = tuple(
+        (k, round(v, 3) if isinstance(v, (int, float)) else v) for k, v in sorted(step.args.items()) if k != "target"
+    )
+    return step.skill, kept, None if target is None else (target.place, target.point is None)
+
+
+def hits(point: tuple[int, int], shard: FrameShard, frame: int, thing: int) -> bool:
+    """True when the point lies in what is visible of the object's box and not on another object's patch."""
+    x0, y0, x1, y1 = shard.box[frame, thing]
+    if not (x0 <= point[0] <= x1 and y0 <= point[1] <= y1):
+        return False
+    rows, columns = shard.cell_object.shape[1:]
+    column, row = min(point[0] * columns // 1000, columns - 1), min(point[1] * rows // 1000, rows - 1)
+    there = shard.cell_object[frame, row, column]
+    return bool(there in (-1, thing) or shard.cell_fraction[frame, row, column] < _FOREIGN_SHARE)
+
+
+def evaluate(
+    model: Any,
+    codec: PlanCodec,
+    questions: Sequence[Question],
+    shard: FrameShard,
+    skills: Mapping[str, SkillSpec],
+    tokens_of: Callable[[np.ndarray], Tensor],
+    batch: int = 64,
+) -> list[Verdict]:
+    """Verdicts of all questions. `tokens_of` gives the image tokens `(n, 241, d)` of frame indices."""
+    ordered = sorted(questions, key=lambda q: len(q.prompt))
+    verdicts = []
+    pad, bos = codec.vocabulary["<pad>"], codec.vocabulary["<s>"]
+    for start in range(0, len(ordered), batch):
+        part = ordered[start : start + batch]
+        frames, rows = np.unique([q.sample.frame for q in part], return_inverse=True)
+        with torch.no_grad():
+            tokens = tokens_of(frames)
+        for question, ids in zip(part, answer(model, tokens, rows.tolist(), part, pad, codec.eos, bos), strict=False):
+            verdicts.append(judge(question.sample, codec.decode(ids), shard, skills))
+    return verdicts
+
+
+def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """Share right per part, of the answers that the part applies to, and `n`."""
+    table: dict[str, float] = {"n": len(verdicts)}
+    for part in PARTS:
+        known = [
+            v.parts[part]
+            for v in verdicts
+            if part in v.parts and (part in ("decision", "whole") or v.sample.plan.steps)
+        ]
+        table[part] = float(np.mean(known)) if known else float("nan")
+    acted = [v for v in verdicts if v.sample.plan.decision == "act"]
+    if acted:
+        table["shy"] = float(np.mean([v.plan is None or v.plan.decision != "act" for v in acted]))
+    rest = [v for v in verdicts if v.sample.plan.decision != "act"]
+    if rest:
+        table["rash"] = float(np.mean([v.plan is not None and v.plan.decision == "act" for v in rest]))
+    return table
+
+
+def groups(verdicts: Sequence[Verdict]) -> dict[str, dict[str, list[Verdict]]]:
+    """The verdicts by author, tag, skill, decision and size of the smallest object pointed at (pixels of a 320×240 picture)."""
+    sorted_by: dict[str, dict[str, list[Verdict]]] = {
+        name: defaultdict(list) for name in ("author", "tag", "skill", "decision", "pixels")
+    }
+    for verdict in verdicts:
+        sample = verdict.sample
+        sorted_by["author"][sample.author].append(verdict)
+        for tag in sample.tags or ("none",):
+            sorted_by["tag"][tag].append(verdict)
+        for skill in dict.fromkeys(step.skill for step in sample.plan.steps):
+            sorted_by["skill"][skill].append(verdict)
+        reason = f" {sample.plan.reason}" if sample.plan.reason else ""
+        sorted_by["decision"][sample.plan.decision + reason].append(verdict)
+        if verdict.pixels:
+            smallest = min(verdict.pixels)
+            edge = next((e for e in (100, 300, 1000, 3000) if smallest < e), None)
+            sorted_by["pixels"][f"< {edge}" if edge else ">= 3000"].append(verdict)
+    return sorted_by
+
+
+def report(verdicts: Sequence[Verdict]) -> str:
+    """Tables as text, in percent."""
+    names = (*PARTS, "shy", "rash")
+    lines = [f"{'':26s}{'n':>6s}" + "".join(f"{name:>11s}" for name in names)]
+
+    def row(title: str, part: Sequence[Verdict]) -> None:
+        table = rates(part)
+        cells = "".join(
+            f"{100 * table[name]:11.1f}" if table.get(name, float("nan")) == table.get(name) else f"{'–':>11s}"
+            for name in names
+        )
+        lines.append(f"{title[:26]:26s}{len(part):6d}{cells}")
+
+    row("all", verdicts)
+    for name, parts in groups(verdicts).items():
+        lines.append(f"-- by {name}")
+        for key in sorted(parts):
+            row(key, parts[key])
+    return "\n".join(lines)
+
+
+def failures(verdicts: Sequence[Verdict], count: int) -> str:
+    """The first `count` wrong answers, readable."""
+    lines = []
+    for verdict in [v for v in verdicts if not v.parts["whole"]][:count]:
+        sample = verdict.sample
+        before = f"{sample.earlier} {'?' if sample.question else '>>'} " if sample.earlier else ""
+        lines += [
+            (f"* {before}{sample.instruction}   [{sample.author}: {' '.join(sample.tags)}] frame {sample.frame} "
+            f"targets {sample.targets} mentions {sample.mentions}"),
+            f"    want {sample.plan.to_json()}",
+            f"    got  {verdict.text}",
+        ]
+    return "\n".join(lines)

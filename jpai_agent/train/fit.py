@@ -1,0 +1,352 @@
+"""Training of the whole model: language and grounding on label patches, the tower put in their place, then everything together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jpai_agent.plan import SkillSpec
+from jpai_agent.train.batch import COLORS_KNOWN, KINDS_KNOWN, Collator, Question
+from jpai_agent.train.dense import DenseHeads, dense_labels, dense_loss
+from jpai_agent.train.evaluate import Verdict, evaluate, rates
+from jpai_agent.train.frames import FrameShard, load_shard, shard_paths
+from jpai_agent.train.loop import Loop
+from jpai_agent.train.losses import AnswerLoss, Batch, Probes, all_losses, total
+from jpai_agent.train.model import build_model, build_processor, load_checkpoint, normalise, save_checkpoint
+from jpai_agent.train.sample import Sample
+from jpai_agent.train.symbolic import SymbolicPatches, cell_features
+from jpai_agent.train.tokenizer import PlanCodec, PromptCodec
+from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
+
+DENSE_WEIGHT = 0.3
+KEEP_WITHOUT_THINGS = 0.5  # of the questions that mention no object: their words are learned soonest
+TOWER_RATE = 0.4  # of the base learning rate, in joint training
+
+
+class Asks(Protocol):
+    """What makes the questions of a frame (`instruct.Instructor`)."""
+
+    def samples(self, frame: Any, rng: np.random.Generator, count: int) -> list[Sample]: ...
+
+
+@dataclass
+class Group:
+    """Some frames of a shard and batches of questions over them."""
+
+    shard: FrameShard
+    frames: np.ndarray
+    batches: list[Batch]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+
+class Trainer:
+    """Everything that the stages share: model, tokenizer, probes, questions."""
+
+    def __init__(
+        self, tokenizer: Any, asks: Asks, skills: Mapping[str, SkillSpec], frames: Path, out: Path, seed: int = 0
+    ) -> None:
+        self.tokenizer, self.asks, self.skills, self.frames, self.out, self.seed = (
+            tokenizer,
+            asks,
+            skills,
+            frames,
+            out,
+            seed,
+        )
+        self.codec = PlanCodec(tokenizer)
+        vocabulary = self.codec.vocabulary
+        self.collator = Collator(PromptCodec(tokenizer), self.codec, vocabulary["<s>"], vocabulary["<pad>"])
+        self.model = build_model(tokenizer, seed=seed)
+        width = self.model.config.text_config.d_model
+        self.probes = Probes(width, KINDS_KNOWN, COLORS_KNOWN)
+        self.symbols = SymbolicPatches(width)
+        self.heads = DenseHeads(self.model.config.vision_config.embed_dim[-1])
+        self.answer_loss = AnswerLoss(self.codec.coordinate_ids, len(vocabulary))
+
+    def questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
+        """Questions over one frame as ids."""
+        made = (self.collator.question(sample) for sample in self.asks.samples(shard.record(frame), rng, count))
+        return [question for question in made if question is not None]
+
+    def some_questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
+        """Exactly `count` questions for training (fewer where a frame gives none), more of them about things than people ask."""
+        kept: list[Question] = []
+        for _ in range(4):
+            made = self.questions(shard, frame, count, rng)
+            kept += [q for q in made if q.sample.mentions or rng.random() < KEEP_WITHOUT_THINGS]
+            if len(kept) >= count:
+                break
+        return kept[:count]
+
+    def groups(
+        self, frames: int, per_frame: int, patches: int, rng: np.random.Generator, per_shard: int = 30, parts: int = 2
+    ) -> Iterator[Group]:
+        """Endless groups of `frames` frames with `per_frame` questions each, in `parts` batches from short to long."""
+        while True:
+            paths = shard_paths(self.frames)
+            if not paths:
+                raise FileNotFoundError(f"no frames in {self.frames}: render some with `jpai train data`")
+            shard = load_shard(paths[int(rng.integers(len(paths)))])
+            for _ in range(per_shard):
+                chosen = np.sort(rng.choice(len(shard), size=min(frames, len(shard)), replace=False))
+                asked = [
+                    (row, question)
+                    for row, frame in enumerate(chosen.tolist())
+                    for question in self.some_questions(shard, frame, per_frame, rng)
+                ]
+                if len(asked) == frames * per_frame:
+                    asked.sort(key=lambda pair: len(pair[1].prompt))
+                    step = len(asked) // parts
+                    yield Group(
+                        shard,
+                        chosen,
+                        [self._batch(asked[at : at + step], shard, patches, rng) for at in range(0, len(asked), step)],
+                    )
+
+    def _batch(
+        self, asked: Sequence[tuple[int, Question]], shard: FrameShard, patches: int, rng: np.random.Generator
+    ) -> Batch:
+        rows, questions = zip(*asked, strict=False)
+        return self.collator.batch(questions, rows, shard, patches, rng)
+
+    def losses(self, tokens: Tensor, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted loss and its parts for image tokens `(frames, 241, d)`, mean over the group's batches."""
+        pairs = [self.loss(tokens, batch) for batch in group.batches]
+        parts = {name: torch.stack([part[name] for _, part in pairs]).mean() for name in pairs[0][1]}
+        return torch.stack([loss for loss, _ in pairs]).mean(), parts
+
+    def loss(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted loss of one batch and its parts."""
+        seen = trace(
+            self.model,
+            gather_patches(tokens, batch.rows, batch.cells),
+            batch.cells,
+            batch.prompt,
+            batch.prompt_mask,
+            batch.answer_in,
+        )
+        losses = all_losses(seen, self.probes, self.answer_loss, batch)
+        return total(losses), losses
+
+    def symbolic_tokens(self, shard: FrameShard, frames: np.ndarray, rng: np.random.Generator | None) -> Tensor:
+        """Image tokens made of labels, with errors where `rng` is given."""
+        features = torch.tensor(cell_features(shard, frames, rng))
+        return self.symbols(features, self.model.model.multi_modal_projector.image_proj_norm)
+
+    def pixel_tokens(self, shard: FrameShard, frames: np.ndarray) -> Tensor:
+        """Image tokens of pictures."""
+        return patch_embeddings(self.model, normalise(torch.tensor(shard.frames[frames])))[1]
+
+    def quiz(self, path: Path, count: int, per_frame: int = 4, seed: int = 1) -> tuple[FrameShard, list[Question]]:
+        """A fixed set of questions over the first frames of a validation shard."""
+        shard, rng = load_shard(path), np.random.default_rng(seed)
+        asked: list[Question] = []
+        for frame in range(len(shard)):
+            if len(asked) >= count:
+                break
+            asked += self.questions(shard, frame, per_frame, rng)
+        return shard, asked[:count]
+
+    def check(self, quiz: tuple[FrameShard, Sequence[Question]], symbolic: bool) -> dict[str, float]:
+        """Rates on a quiz."""
+        shard, questions = quiz
+        self.model.eval()
+        with torch.autocast("cpu", torch.bfloat16):
+            verdicts = evaluate(
+                self.model,
+                self.codec,
+                questions,
+                shard,
+                self.skills,
+                lambda frames: (
+                    self.symbolic_tokens(shard, frames, None) if symbolic else self.pixel_tokens(shard, frames)
+                ),
+            )
+        self.model.train()
+        return rates(verdicts)
+
+    def save(self, folder: Path, notes: dict[str, Any] | None = None) -> None:
+        """Save the model as a checkpoint with its processor."""
+        save_checkpoint(folder, self.model, build_processor(self.tokenizer), notes)
+
+    def fit_symbolic(
+        self,
+        minutes: float,
+        validation: Path | None,
+        rate: float = 1e-3,
+        frames: int = 16,
+        per_frame: int = 4,
+        patches: int = 88,
+    ) -> None:
+        """Language and grounding on label patches. State, curves and scores go to `out/symbolic.*`. Resumes."""
+        language = self.model.model.language_model
+        modules = {
+            "language": language,
+            "norm": self.model.model.multi_modal_projector.image_proj_norm,
+            "probes": self.probes,
+            "symbols": self.symbols,
+        }
+        parameters = [p for module in modules.values() for p in module.parameters()]
+        loop = Loop(self.out, "symbolic", modules, [{"params": parameters, "lr": rate}], minutes * 60)
+        rng = np.random.default_rng((self.seed, loop.rank, loop.step_count, 1))
+
+        def losses_of(group: Group) -> tuple[Tensor, dict[str, Tensor], int]:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss, parts = self.losses(self.symbolic_tokens(group.shard, group.frames, rng), group)
+            return loss, parts, len(group)
+
+        quiz = self.quiz(validation, 256) if validation else None
+        loop.run(
+            self.groups(frames, per_frame, patches, rng),
+            losses_of,
+            every_s=180.0,
+            check=(lambda: self.check(quiz, symbolic=True)) if quiz else None,
+        )
+
+    def take_tower(self, frames: int = 400) -> float:
+        """Load the pretrained tower and solve for the projection that gives label patches' tokens; returns the share explained.
+
+        Closed form: ridge regression from the tower's features to the label embeddings before their norm. Its constant goes
+        into the projector's position table, which is added before the projection.
+        """
+        state = torch.load(self.out / "tower.pt", map_location="cpu", weights_only=True)["modules"]
+        self.model.model.vision_tower.load_state_dict(state["tower"])
+        self.heads.load_state_dict(state["heads"])
+        shard = load_shard(shard_paths(self.frames)[0])
+        inputs, goals, weights = [], [], []
+        with torch.no_grad():
+            for start in range(0, min(frames, len(shard)), 40):
+                chosen = np.arange(start, min(start + 40, len(shard), frames))
+                with torch.autocast("cpu", torch.bfloat16):
+                    features = self.model.model.vision_tower(
+                        normalise(torch.tensor(shard.frames[chosen]))
+                    ).last_hidden_state
+                inputs.append(features.float().flatten(2).transpose(1, 2).flatten(0, 1))
+                goals.append(self.symbols.embed(torch.tensor(cell_features(shard, chosen))).flatten(0, 1))
+                there = torch.tensor(shard.cell_object[chosen].reshape(-1) >= 0)
+                weights.append(torch.where(there, 1.0, 0.2))
+            x, y, w = torch.cat(inputs), torch.cat(goals), torch.cat(weights)[:, None]
+            y = y - y.mean(1, keepdim=True)
+            x1 = torch.cat([x, torch.ones(len(x), 1)], dim=1).double()
+            gram = x1.T @ (w * x1)
+            ridge = 1e-4 * gram.diagonal().mean() * torch.eye(x1.shape[1], dtype=torch.double)
+            solution = torch.linalg.solve(gram + ridge, x1.T @ (w * y.double()))
+            set_projection(self.model, solution[:-1].T.float(), solution[-1].float())
+            left = (w * (y - (x1 @ solution).float()) ** 2).sum() / (w * (y - (w * y).sum(0) / w.sum()) ** 2).sum()
+        return 1 - float(left)
+
+    def load_symbolic(self) -> None:
+        """Take over the modules of the symbolic stage."""
+        state = torch.load(self.out / "symbolic.pt", map_location="cpu", weights_only=True)["modules"]
+        self.model.model.language_model.load_state_dict(state["language"])
+        self.model.model.multi_modal_projector.image_proj_norm.load_state_dict(state["norm"])
+        self.probes.load_state_dict(state["probes"])
+        self.symbols.load_state_dict(state["symbols"])
+
+    def fit_joint(
+        self,
+        minutes: float,
+        validation: Path | None,
+        rate: float = 6e-4,
+        frames: int = 8,
+        per_frame: int = 10,
+        patches: int = 112,
+        whole: float = 0.15,
+    ) -> None:
+        """Everything together on pictures; a share `whole` of the batches keeps all patches. State and scores: `out/joint.*`."""
+        tower = list(self.model.model.vision_tower.parameters()) + list(self.heads.parameters())
+        rest = [p for p in self.model.parameters() if all(p is not q for q in tower)] + list(self.probes.parameters())
+        loop = Loop(
+            self.out,
+            "joint",
+            {"model": self.model, "probes": self.probes, "heads": self.heads},
+            [{"params": rest, "lr": rate}, {"params": tower, "lr": rate * TOWER_RATE}],
+            minutes * 60,
+        )
+        rng = np.random.default_rng((self.seed, loop.rank, loop.step_count, 2))
+        some, all_ = (self.groups(frames, per_frame, kept, rng) for kept in (patches, 240))
+
+        def choose() -> Iterator[Group]:
+            while True:
+                yield next(all_ if rng.random() < whole else some)
+
+        def losses_of(group: Group) -> tuple[Tensor, dict[str, Tensor], int]:
+            with torch.autocast("cpu", torch.bfloat16):
+                features, tokens = patch_embeddings(
+                    self.model, normalise(torch.tensor(group.shard.frames[group.frames]))
+                )
+                loss, parts = self.losses(tokens, group)
+            dense = dense_loss(self.heads, features.float(), dense_labels(group.shard, group.frames))
+            return (
+                loss + DENSE_WEIGHT * dense["dense"],
+                parts | {"dense": dense["dense"], "dense_kind": dense["kind"]},
+                len(group),
+            )
+
+        quiz = self.quiz(validation, 320) if validation else None
+        loop.run(choose(), losses_of, every_s=240.0, check=(lambda: self.check(quiz, symbolic=False)) if quiz else None)
+
+
+def set_projection(model: Any, weight: Tensor, constant: Tensor) -> None:
+    """Make the projector compute `weight @ feature + constant` before its norm (it has no bias of its own)."""
+    projector = model.model.multi_modal_projector
+    projector.image_projection.weight.copy_(weight)
+    temporal = projector.visual_temporal_embed.pos_idx_to_embed[0]
+    shift = torch.linalg.lstsq(weight.double(), constant.double()[:, None]).solution[:, 0].float() - temporal
+    columns, rows = projector.image_position_embed.column_embeddings, projector.image_position_embed.row_embeddings
+    # the table puts columns' embeddings in the first channels and rows' in the last
+    columns.weight.copy_(shift[: columns.embedding_dim].expand_as(columns.weight))
+    rows.weight.copy_(shift[columns.embedding_dim :].expand_as(rows.weight))
+
+
+def characters_of(asks: Asks, frames: Path, samples: int = 12_000) -> list[str]:
+    """What people say in many samples over the first shard: the characters that the tokenizer needs."""
+    shard, rng = load_shard(shard_paths(frames)[0]), np.random.default_rng(5)
+    return [
+        text
+        for frame in range(len(shard))
+        for sample in asks.samples(shard.record(frame), rng, -(-samples // len(shard)))
+        for text in (sample.instruction, sample.earlier)
+    ]
+
+
+def evaluate_checkpoint(
+    folder: Path,
+    asks: Asks,
+    skills: Mapping[str, SkillSpec],
+    shards: Sequence[Path],
+    count: int,
+    per_frame: int = 2,
+    seed: int = 7,
+) -> list[Verdict]:
+    """Verdicts of a saved checkpoint on `count` questions over the frames of `shards`."""
+    model, processor = load_checkpoint(folder)
+    model.eval()
+    codec = PlanCodec(processor.tokenizer)
+    collator = Collator(PromptCodec(processor.tokenizer), codec, codec.vocabulary["<s>"], codec.vocabulary["<pad>"])
+    rng, verdicts, left = np.random.default_rng(seed), [], count
+    for path in shards:
+        shard = load_shard(path)
+        samples = [
+            sample
+            for frame in range(min(len(shard), -(-left // per_frame)))
+            for sample in asks.samples(shard.record(frame), rng, per_frame)
+        ][:left]
+        questions = [question for question in map(collator.question, samples) if question is not None]
+        left -= len(samples)
+
+        def tokens_of(frames: np.ndarray, pictures: np.ndarray = shard.frames) -> Tensor:
+            return patch_embeddings(model, normalise(torch.tensor(pictures[frames])))[1]
+
+        verdicts += evaluate(model, codec, questions, shard, skills, tokens_of)
+        if left <= 0:
+            break
+    return verdicts

@@ -1,0 +1,175 @@
+"""What training asks of a forward pass: the answer's tokens, and that patches and attention heads find what is meant.
+
+Besides the usual cross entropy of the answer (coordinates smoothed over their neighbours), auxiliary losses ask
+- that the encoder's states at image patches tell, by a linear probe, which patches are the plan's first, second and third target
+  and which are candidates that the words fit (heat maps);
+- that the words of a label tell its object's kind and colour half-way up;
+- that single heads look where they should: label words at their object's patches and these at the words, decoder heads at the
+  object when a coordinate is due, at the words when a label is copied.
+
+Probes live in `Probes` and are thrown away after training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jpai_agent.train.tokenizer import COORDINATES, STEP
+from jpai_agent.train.trace import Trace
+
+MAX_TARGETS = 3
+CHANNELS = MAX_TARGETS + 1  # targets 1..3 of the plan, then all candidates that are mentioned
+HEAT_LAYERS = (1, 2, 3)
+WORD_LAYER = 1  # (with GROUND_LAYER and the heads, see trace.TAUGHT_*) encoder layer whose words tell kind and colour; its head 1 takes patches to words
+GROUND_LAYER = 2  # encoder layer whose head 0 takes words to patches
+X_HEAD, Y_HEAD, COPY_HEAD = 0, 1, 2
+HEAT_POSITIVE_WEIGHT = 6.0
+FIRST_TOKEN_WEIGHT = 3.0
+IGNORE = -100
+
+
+@dataclass
+class Batch:
+    """Tensors of B questions over K patches each, T prompt and A answer tokens; P points, N labels, C copied characters.
+
+    Attributes:
+        rows: (B,) frame of each question among the batch's frames.
+        cells: (B, K) grid index of its patches, -1 for padding.
+        prompt, prompt_mask: (B, T); answer_in, answer_out: (B, A) decoder input and what it should say, IGNORE for padding.
+        heat: (B, CHANNELS, K) 1 where the patch belongs to the channel's objects.
+        point_at: (P, 4) question, step before x, step before y, index of the target among MAX_TARGETS.
+        point_goal: (P, K) where the head should look, rows sum to 1.
+        span_at: (N, 2) question and target index; span_words: (N, T) the label's words; span_kind, span_color: (N,).
+        copy_at: (C, 3) question, answer step, prompt position of the character to copy.
+    """
+
+    rows: Tensor
+    cells: Tensor
+    prompt: Tensor
+    prompt_mask: Tensor
+    answer_in: Tensor
+    answer_out: Tensor
+    heat: Tensor
+    point_at: Tensor
+    point_goal: Tensor
+    span_at: Tensor
+    span_words: Tensor
+    span_kind: Tensor
+    span_color: Tensor
+    copy_at: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on another device."""
+        return Batch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
+
+class Probes(nn.Module):
+    """Linear probes of the auxiliary losses."""
+
+    def __init__(self, width: int, kinds: int, colors: int) -> None:
+        super().__init__()
+        self.heat = nn.ModuleList(nn.Linear(width, CHANNELS) for _ in HEAT_LAYERS)
+        self.kind = nn.Linear(width, kinds)
+        self.color = nn.Linear(width, colors)
+        for probe in self.heat:
+            nn.init.constant_(probe.bias, -3.0)
+
+
+class AnswerLoss(nn.Module):
+    """Cross entropy of answers; a coordinate's goal is spread over its neighbours with a spread of `sigma_bins`."""
+
+    def __init__(self, coordinate_ids: list[int], vocabulary: int, sigma_bins: float = 0.8) -> None:
+        super().__init__()
+        values = torch.tensor(COORDINATES, dtype=torch.float) / STEP
+        soft = torch.softmax(-((values[:, None] - values) ** 2) / (2 * sigma_bins**2), dim=1)
+        place = torch.full((vocabulary,), -1)
+        place[coordinate_ids] = torch.arange(len(coordinate_ids))
+        self.register_buffer("soft", soft)
+        self.register_buffer("place", place)
+        self.register_buffer("ids", torch.tensor(coordinate_ids))
+
+    def forward(self, logits: Tensor, goals: Tensor) -> Tensor:
+        """Mean loss of a token, the first of each answer weighing more; `logits` (B, A, V), `goals` (B, A)."""
+        log = logits.float().log_softmax(-1)
+        known = goals != IGNORE
+        safe = goals.clamp_min(0)
+        hard = -log.gather(-1, safe[..., None])[..., 0]
+        place = self.place[safe]
+        at = (place >= 0) & known
+        soft = -(log[at][:, self.ids] * self.soft[place[at]]).sum(-1)
+        loss = hard.masked_scatter(at, soft)
+        weight = known.float()
+        weight[:, 0] *= FIRST_TOKEN_WEIGHT
+        return (loss * weight).sum() / weight.sum()
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean() if len(values) else values.sum()
+
+
+def heat_loss(states: Tensor, probe: nn.Module, batch: Batch) -> Tensor:
+    """Binary cross entropy of the heat maps that `probe` reads from an encoder layer, patches of targets weighing more."""
+    known = (batch.cells >= 0)[:, None]
+    logits = probe(states[:, 1 : 1 + batch.cells.shape[1]]).transpose(1, 2).float()
+    loss = functional.binary_cross_entropy_with_logits(logits, batch.heat, reduction="none")
+    weight = (1 + (HEAT_POSITIVE_WEIGHT - 1) * batch.heat) * known
+    return (loss * weight).sum() / weight.sum()
+
+
+def attention_losses(trace: Trace, batch: Batch) -> dict[str, Tensor]:
+    """Cross entropy of the taught heads against where they should look."""
+    patches = batch.cells.shape[1]
+    question, x_step, y_step, _ = batch.point_at.unbind(1)
+    cross = trace.cross_scores.float().log_softmax(-1)
+    x_looks = cross[question, X_HEAD, x_step, 1 : 1 + patches]
+    y_looks = cross[question, Y_HEAD, y_step, 1 : 1 + patches]
+    looks = -(batch.point_goal * (x_looks + y_looks)).sum(-1) / 2
+
+    copied, step, spot = batch.copy_at.unbind(1)
+    copies = -cross[copied, COPY_HEAD, step, 1 + patches + spot]
+
+    owner, which = batch.span_at.unbind(1)
+    goal = batch.heat[owner, which]
+    words = batch.span_words.float()
+    down = trace.encoder_scores[GROUND_LAYER][owner, 0].float().log_softmax(-1)[:, 1 + patches :, 1 : 1 + patches]
+    seen = (down + goal.clamp_min(1e-9).log()[:, None]).logsumexp(-1)
+    ground = -(seen * words).sum(-1) / words.sum(-1)
+    up = trace.encoder_scores[WORD_LAYER][owner, 1].float().log_softmax(-1)[:, 1 : 1 + patches, 1 + patches :]
+    read = (up + words.clamp_min(1e-9).log()[:, None]).logsumexp(-1)
+    answer = -(read * goal).sum(-1) / goal.sum(-1).clamp_min(1)
+    return {"look": _mean(looks), "copy": _mean(copies), "ground": _mean(ground), "read": _mean(answer)}
+
+
+def word_losses(trace: Trace, probes: Probes, batch: Batch) -> dict[str, Tensor]:
+    """Cross entropy of kind and colour of each label's object, told from the label's words."""
+    patches = batch.cells.shape[1]
+    states = trace.layers[WORD_LAYER][batch.span_at[:, 0], 1 + patches :]
+    words = batch.span_words.to(states.dtype)[..., None]
+    mean = (states * words).sum(1) / words.sum(1)
+    return {
+        "kind": _mean(functional.cross_entropy(probes.kind(mean).float(), batch.span_kind, reduction="none")),
+        "color": _mean(functional.cross_entropy(probes.color(mean).float(), batch.span_color, reduction="none")),
+    }
+
+
+AUXILIARY_WEIGHTS = {"heat": 3.0, "look": 0.3, "copy": 0.2, "ground": 0.2, "read": 0.1, "kind": 0.1, "color": 0.1}
+
+
+def all_losses(trace: Trace, probes: Probes, answer_loss: AnswerLoss, batch: Batch) -> dict[str, Tensor]:
+    """Every loss by name; `answer` is the one that counts, the rest are weighted by AUXILIARY_WEIGHTS."""
+    losses = {"answer": answer_loss(trace.logits, batch.answer_out)}
+    heats = [heat_loss(trace.layers[layer], probe, batch) for layer, probe in zip(HEAT_LAYERS, probes.heat, strict=False)]
+    losses["heat"] = torch.stack(heats).mean()
+    return losses | attention_losses(trace, batch) | word_losses(trace, probes, batch)
+
+
+def total(losses: dict[str, Tensor], auxiliary: float = 1.0) -> Tensor:
+    """The weighted sum that is minimised."""
+    return losses["answer"] + auxiliary * sum(weight * losses[name] for name, weight in AUXILIARY_WEIGHTS.items())

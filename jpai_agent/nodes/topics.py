@@ -15,6 +15,7 @@ GATE_RESET = "/jpai/gate/reset"
 EXECUTOR_STATUS = "/jpai/executor/status"
 DIAGNOSTICS = "/diagnostics"
 SCENE = "/jpai/scene"
+FORGET = "/jpai/forget"
 PLAN = "/jpai/plan"
 REPLY = "/jpai/reply"
 VERDICT = "/jpai/verdict"
@@ -34,7 +35,7 @@ SIM_STEP = "/sim/step"
 
 
 def camera_topic(camera: str, stream: str) -> str:
-    """Topic of a camera's stream: image_raw, depth or camera_info."""
+    """Topic of a camera's stream: image_raw, depth, camera_info, or trigger (std_msgs/Empty: give a colour frame now)."""
     return f"/camera/{camera}/{stream}"
 
 
@@ -48,4 +49,6 @@ SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 PICTURE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # the latest state, also for those who come late
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# every snapshot: a verdict is bound to one of them
+SCENES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 VERDICTS = QoSProfile(depth=8, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

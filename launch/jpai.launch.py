@@ -1,0 +1,44 @@
+"""The whole graph on a machine with ROS 2: `ros2 launch jpai_agent jpai.launch.py`. What is in it, jpai_agent.graph tells."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+
+from jpai_agent.graph import processes
+
+ARGUMENTS = {
+    "world": ("yard", "World, as in sim/worlds"),
+    "robot": ("cart", "Robot, as in config/robots"),
+    "simulated": ("true", "With the simulated robot; false: the robot's own drivers, and a person arms the gate"),
+    "scene_file": ("", "An episode's scene as a JSON file, for the simulator"),
+    "seed": ("0", "Noise of the simulated sensors"),
+    "model": ("", "Folder of the model; empty for the one of the package"),
+    "autostart": ("true", "Nodes configure and activate themselves; false: a lifecycle manager does"),
+}
+
+
+def actions(context):
+    """One action for each process of the graph."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    truth = {name: given[name].lower() in ("true", "1", "yes") for name in ("simulated", "autostart")}
+    graph = processes(given["world"], given["robot"], simulated=truth["simulated"], scene_file=given["scene_file"],
+                      seed=int(given["seed"]), model=given["model"])
+    result = []
+    for process in graph:
+        common = {
+            "package": "jpai_agent", "executable": process.module.rsplit(".", 1)[-1] if process.node else process.name,
+            "name": process.name, "output": "screen", "prefix": f"nice -n {process.nice}" if process.nice else None,
+        }
+        if process.node:
+            result.append(LifecycleNode(namespace="", parameters=[{**process.parameters, "autostart": truth["autostart"]}],
+                                        remappings=list(process.remappings), **common))
+        else:
+            result.append(Node(arguments=list(process.arguments), **common))
+    return result
+
+
+def generate_launch_description():
+    """What ros2 launch asks for."""
+    declared = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in ARGUMENTS.items()]
+    return LaunchDescription([*declared, OpaqueFunction(function=actions)])

@@ -22,7 +22,8 @@ class FrameCamera:
         self._renderer = SceneRenderer()
         self._render_size, self._mask_size = render_size, mask_size
 
-    def take(self, scene: YardScene, rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def take(self, scene: YardScene, rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[np.ndarray,
+                                                                                                     np.ndarray]:
         """The picture (height, width, 3) uint8 of image_size and the object mask (h, w) int32 of the mask size."""
         model = build_yard(scene.objects, robot_pose=scene.robot_pose, appearance=rng).compile()
         _shake(model, rng)
@@ -40,7 +41,8 @@ class FrameCamera:
     def __enter__(self) -> FrameCamera:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.close()
 
 
@@ -70,5 +72,6 @@ def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.integers(50, 96))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     return image

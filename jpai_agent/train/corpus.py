@@ -24,8 +24,10 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _CONDITION = re.compile(r"if ([ABC]): (.+?) else: (.+)")
 # filter of a referring expression → number of landmarks that it takes
 REF_FILTERS: dict[str, int] = {
-    **dict.fromkeys(("kind", "color", "size", "person", "worker", "leftmost", "rightmost", "nearest", "farthest", "largest",
-                     "smallest", "middle", "left_side", "right_side", "nth_left", "nth_right", "nth_near", "nth_far"), 0),
+    **dict.fromkeys(("kind", "color", "size", "person", "worker", "leftmost", "rightmost", "nearest", "farthest",
+                     "largest",
+                     "smallest", "middle", "left_side", "right_side", "nth_left", "nth_right", "nth_near", "nth_far"),
+                     0),
     **dict.fromkeys(("left_of", "right_of", "beside", "front_of", "behind"), 1), "between": 2,
 }
 _PLAIN_STEPS = ("stop", "continue", "return_home")
@@ -61,8 +63,8 @@ class StepPattern:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a line means: steps, or a reason to ask or refuse. With `condition` the steps hold when that object is in view,
-    `otherwise` when it is not."""
+    """What a line means: steps, or a reason to ask or refuse. With `condition` the steps hold when that object is in
+    view, `otherwise` when it is not."""
 
     decision: str
     steps: tuple[StepPattern, ...] = ()
@@ -76,7 +78,8 @@ Segments = tuple[tuple[str, str], ...]  # (literal, "") or ("", slot)
 
 @dataclass(frozen=True)
 class Line:
-    """An instruction pattern. `relation` is "" (stands alone), ">>" (follows `earlier` while it runs) or "?" (answers)."""
+    """An instruction pattern. `relation` is "" (stands alone), ">>" (follows `earlier` while it runs) or "?"
+    (answers)."""
 
     text: Segments
     meaning: Meaning
@@ -233,7 +236,8 @@ def _step(text: str) -> StepPattern:
         raise ValueError(f"{skill} takes one argument, got {rest!r}")
     if skill == "set_speed" and words[0].startswith("x"):
         return StepPattern(skill, args=(("factor", _number(words[0][1:])),))
-    names = {"move": ("distance_m", "D"), "turn": ("angle_deg", "G"), "wait": ("duration_s", "T"), "set_speed": ("speed", "V")}
+    names = {"move": ("distance_m", "D"), "turn": ("angle_deg", "G"), "wait": ("duration_s", "T"),
+             "set_speed": ("speed", "V")}
     if skill not in names:
         raise ValueError(f"unknown skill {skill!r}")
     name, letter = names[skill]
@@ -256,7 +260,8 @@ def _target_step(skill: str, target: str, options: list[str]) -> StepPattern:
             args["duration_s"] = _value(value, "T")
         else:
             raise ValueError(f"{skill} takes no option {option!r}")
-    return StepPattern(skill, target, tuple((k, args[k]) for k in ("standoff_m", "side", "duration_s", "until") if k in args))
+    return StepPattern(skill, target, tuple((k, args[k]) for k in ("standoff_m", "side", "duration_s", "until")
+                                            if k in args))
 
 
 def _number(text: str) -> float:

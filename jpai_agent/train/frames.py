@@ -1,8 +1,9 @@
 """Render random yard scenes into shards of frames with labels for pointing and dense pretraining, and read them back.
 
-A shard of N frames is two files: `shard_00000.frames.npy` (the pictures, memory-mapped when read) and `shard_00000.npz` (all
-else); the second is written last, so where it exists the shard is complete. Pictures are the full 4:3 view of the front camera
-squeezed into IMAGE_SIZE; image coordinates are integers 0..1000 over the picture, origin top left.
+A shard of N frames is two files: `shard_00000.frames.npy` (the pictures, memory-mapped when read) and
+`shard_00000.npz` (all else); the second is written last, so where it exists the shard is complete. Pictures are the
+full 4:3 view of the front camera squeezed into IMAGE_SIZE; image coordinates are integers 0..1000 over the picture,
+origin top left.
 """
 
 from __future__ import annotations
@@ -89,16 +90,19 @@ class FrameShard:
         at = np.stack(np.broadcast_arrays(np.arange(columns)[None, :] + 0.5, np.arange(rows)[:, None] + 0.5), axis=-1)
         where = self.cell_object[..., None]
         points = self.point.astype(np.float32) / 1000 * [columns, rows]
-        found = np.take_along_axis(points, np.maximum(where, 0).reshape(len(self), -1, 1), axis=1).reshape(*where.shape[:3], 2)
+        found = np.take_along_axis(points, np.maximum(where, 0).reshape(len(self), -1, 1),
+                                   axis=1).reshape(*where.shape[:3], 2)
         return np.where(where >= 0, found - at, 0.0).astype(np.float32)
 
     def record(self, index: int) -> FrameRecord:
         """Frame `index` as the instruction generator takes it."""
         return FrameRecord(index, tuple(
-            ObjectView(KIND_NAMES[k], COLOR_NAMES[c], SIZE_NAMES[z], *position, pixels, share, tuple(box), tuple(point))
-            for k, c, z, position, pixels, share, box, point in zip(
-                self.kind[index].tolist(), self.color[index].tolist(), self.size[index].tolist(), self.position[index].tolist(),
-                self.pixels[index].tolist(), self.share[index].tolist(), self.box[index].tolist(), self.point[index].tolist())
+            ObjectView(KIND_NAMES[k], COLOR_NAMES[c], SIZE_NAMES[z], forward, left, heading, pixels, share, tuple(box),
+                       tuple(point))
+            for k, c, z, (forward, left, heading), pixels, share, box, point in zip(
+                self.kind[index].tolist(), self.color[index].tolist(), self.size[index].tolist(),
+                self.position[index].tolist(), self.pixels[index].tolist(), self.share[index].tolist(),
+                self.box[index].tolist(), self.point[index].tolist(), strict=True)
             if k >= 0))
 
     def _of_cell(self, values: np.ndarray, none: float) -> np.ndarray:
@@ -147,7 +151,8 @@ def make_frames(out: str | Path, frames: int, seed: int, jobs: int = 1, shard_fr
     return shard_paths(folder)
 
 
-def _make_shard(path: Path, count: int, seed: int, number: int, image_size: tuple[int, int], grid_size: tuple[int, int]) -> None:
+def _make_shard(path: Path, count: int, seed: int, number: int, image_size: tuple[int, int],
+                grid_size: tuple[int, int]) -> None:
     from jpai_agent.train.camera import FrameCamera  # opens a GL context, which readers of shards do without
 
     rows: list[dict[str, np.ndarray]] = []
@@ -164,7 +169,7 @@ def _make_shard(path: Path, count: int, seed: int, number: int, image_size: tupl
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     arrays["scenes"] = np.frombuffer("\n".join(scenes).encode(), dtype=np.uint8)
     _write(path.with_suffix(".frames.npy"), lambda file: np.save(file, pictures))
-    _write(path, lambda file: np.savez_compressed(file, **arrays))
+    _write(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _write(path: Path, save: Any) -> None:
@@ -197,16 +202,18 @@ def _labels(scene: YardScene, mask: np.ndarray, grid_size: tuple[int, int]) -> d
             outline = _outline_area(thing, position[i], width)
             share[i] = min(1.0, pixels[i] / max(outline, 1.0))
     cell_object, cell_fraction = _cells(mask, grid_size)
-    return {"kind": kind, "color": color, "size": size, "position": position, "pixels": pixels, "share": share, "box": box,
-            "point": point, "cell_object": cell_object, "cell_fraction": cell_fraction}
+    return {"kind": kind, "color": color, "size": size, "position": position, "pixels": pixels, "share": share,
+            "box": box, "point": point, "cell_object": cell_object, "cell_fraction": cell_fraction}
 
 
-def relative_pose(robot_pose: tuple[float, float, float], pose: tuple[float, float, float]) -> tuple[float, float, float]:
+def relative_pose(robot_pose: tuple[float, float, float],
+                  pose: tuple[float, float, float]) -> tuple[float, float, float]:
     """(forward_m, left_m, heading_rad) in base_link of a map pose (x, y, heading_deg)."""
     a = math.radians(robot_pose[2])
     dx, dy = pose[0] - robot_pose[0], pose[1] - robot_pose[1]
     turn = math.radians(pose[2]) - a
-    return (dx * math.cos(a) + dy * math.sin(a), dy * math.cos(a) - dx * math.sin(a), math.atan2(math.sin(turn), math.cos(turn)))
+    return (dx * math.cos(a) + dy * math.sin(a), dy * math.cos(a) - dx * math.sin(a),
+            math.atan2(math.sin(turn), math.cos(turn)))
 
 
 def _inner_pixel(seen: np.ndarray) -> tuple[int, int]:
@@ -221,7 +228,8 @@ def _inner_pixel(seen: np.ndarray) -> tuple[int, int]:
 
 
 def _outline_area(thing: ObjectSpec, position: np.ndarray, width_px: int) -> float:
-    """Pixels of the convex outline of the object's solid in an endless picture plane; inf when it reaches behind the camera."""
+    """Pixels of the convex outline of the object's solid in an endless picture; inf where it reaches behind the
+    camera."""
     camera = load_robot("cart").camera("front")
     focal = width_px / 2 / math.tan(math.radians(camera.hfov_deg) / 2)
     width, depth, height = thing.dimensions_m
@@ -240,7 +248,8 @@ def _outline_area(thing: ObjectSpec, position: np.ndarray, width_px: int) -> flo
 
 
 def _cells(mask: np.ndarray, grid_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Per cell the object with most pixels (int8, −1 none) and the share of the cell that it covers (uint8, 255 = all)."""
+    """Per cell the object with most pixels (int8, −1 none) and the share of the cell that it covers (uint8, 255 =
+    all)."""
     columns, rows = grid_size
     height, width = mask.shape
     cell = (np.arange(height) * rows // height)[:, None] * columns + (np.arange(width) * columns // width)[None, :]

@@ -1,7 +1,8 @@
 """Make training samples: a line of the corpus, filled with what a frame shows, and the plan that it then means.
 
-One referent plainly in view gives a point on it. None: the first step's asks not_found, a later one's is left to its label; so is
-what follows a `look_for`. Several: ask ambiguous. The instruction is the normalised text, as the model reads it at run time.
+One referent plainly in view gives a point on it. None: the first step's asks not_found, a later one's is left to its
+label; so is what follows a `look_for`. Several: ask ambiguous. The instruction is the normalised text, as the model
+reads it at run time.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from jpai_agent.train.sample import Sample
 from jpai_agent.train.views import FrameRecord
 
 # share of samples by what they come to; "act" holds dialogues and sequences, "condition" is settled from the frame
-OUTCOMES: Mapping[str, float] = {"act": 0.62, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.07, "refuse": 0.07}
+OUTCOMES: Mapping[str, float] = {"act": 0.62, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.07,
+                                 "refuse": 0.07}
 # share of the lines that act, by what they say
 GROUPS: Mapping[str, float] = {
-    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.13, "face": 0.08, "look_for": 0.06, "move": 0.07,
-    "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03, "return_home": 0.03, "stop": 0.01,
+    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.13, "face": 0.08, "look_for": 0.06,
+    "move": 0.07, "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03, "return_home": 0.03,
+    "stop": 0.01,
 }
 AMBIGUOUS_REPLY = "{label}が複数見えます。どちらのことでしょうか。"  # fits things and people
 NOT_FOUND_REPLY = "{label}が見当たりません。"
@@ -62,7 +65,8 @@ class Instructor:
     def samples(self, frame: FrameRecord, rng: np.random.Generator, count: int) -> list[Sample]:
         """`count` samples over this frame, of the mix that OUTCOMES and GROUPS give as far as the frame allows.
 
-        `label_spans` has one span for each label of the plan's steps; of a question one for the label that its reply copies.
+        `label_spans` has one span for each label of the plan's steps; of a question one for the label that its reply
+        copies.
         """
         r = Random(int(rng.integers(2**63)))
         view = View(frame.objects)
@@ -92,7 +96,7 @@ class Instructor:
         if phrases is None:
             return None
         too_fast = line.meaning.reason == "not_permitted" or (outcome == "refuse" and line.meaning.decision == "act")
-        bound = _Bound(phrases, self._places(line, r), self._values(line, too_fast, r))
+        bound = _Bound(phrases, self._places(r), self._values(line, too_fast, r))
         said = vary(self._pieces(line.text, bound), r)
         before = vary(self._pieces(line.earlier, bound), r, 0.6) if line.earlier else []
         text, earlier = _joined(said), _joined(before)
@@ -102,14 +106,15 @@ class Instructor:
             return None
         running, speed, earlier = self._state(line, earlier, view, r)
         return Sample(
-            frame=frame.index, instruction=text, plan=plan, earlier=earlier, question=line.relation == "?", running=running,
-            speed_mps=speed, targets=tuple(targets), mentions=_mentions(phrases),
+            frame=frame.index, instruction=text, plan=plan, earlier=earlier, question=line.relation == "?",
+            running=running, speed_mps=speed, targets=tuple(targets), mentions=_mentions(phrases),
             label_spans=tuple(labels[letter][1] for letter in told),
             tags=tuple(dict.fromkeys((*line.tags, *_tags(phrases, plan, line, states)))), author=line.author)
 
-    def _places(self, line: Line, r: Random) -> dict[str, tuple[str, str]]:
+    def _places(self, r: Random) -> dict[str, tuple[str, str]]:
         ids = r.sample(PLACE_IDS, 2)
-        return {letter: (self._words.place_word(place, r), place) for letter, place in zip(PLACE_LETTERS, ids)}
+        return {letter: (self._words.place_word(place, r), place)
+                for letter, place in zip(PLACE_LETTERS, ids, strict=True)}
 
     def _values(self, line: Line, too_fast: bool, r: Random) -> dict[str, tuple[str, Any]]:
         values: dict[str, tuple[str, Any]] = {}
@@ -206,10 +211,12 @@ class Instructor:
         if r.random() > (0.7 if alone else _MID_TASK):
             return "", 0.0, ""
         other = r.choice(self._lone)
-        phrases = self._book.bind(other, self._roles[id(other)], dict.fromkeys(self._roles[id(other)].letters, ANY), view, r)
+        phrases = self._book.bind(other, self._roles[id(other)], dict.fromkeys(self._roles[id(other)].letters, ANY),
+                                  view, r)
         if phrases is None:
             return "", 0.0, ""
-        text = _joined(vary(self._pieces(other.text, _Bound(phrases, self._places(other, r), self._values(other, False, r))), r, 0.6))
+        bound = _Bound(phrases, self._places(r), self._values(other, False, r))
+        text = _joined(vary(self._pieces(other.text, bound), r, 0.6))
         running = next((step.skill for step in other.meaning.steps if step.skill not in ("set_speed", "say")), "")
         if line.skills == ("continue",) and r.random() < 0.6:
             return running, 0.0, text
@@ -287,13 +294,14 @@ def _states(line: Line, roles: Roles, outcome: str, r: Random) -> tuple[tuple[St
 
 
 def _first_skill(line: Line) -> str:
-    """What probably runs while a follow-up is said: the earlier text names an object or a place, a duration, or a distance."""
+    """What probably runs while a follow-up is said, by what the earlier text names: an object, a place, a distance."""
     slots = {slot[0] for _, slot in line.earlier if slot}
     if "follow" in line.skills or any(slot == "A.p" for _, slot in line.earlier):
         return "follow" if "follow" in line.skills else "go_to"
     if slots & set("ABCPQ"):
         return "go_to"
-    return next((skill for letter, skill in (("D", "move"), ("G", "turn"), ("T", "wait"), ("S", "say")) if letter in slots), "go_to")
+    return next((skill for letter, skill in (("D", "move"), ("G", "turn"), ("T", "wait"), ("S", "say"))
+                 if letter in slots), "go_to")
 
 
 def _speed(running: str, r: Random) -> float:

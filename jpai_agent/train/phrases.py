@@ -1,4 +1,4 @@
-"""Words for the objects of an instruction: pick referring expressions that fit one, several or no objects, and find their labels."""
+"""Words for the objects of an instruction: expressions that fit one, several or no objects, and their labels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from jpai_agent.world.objects import KINDS, PEOPLE
 UNIQUE, AMBIGUOUS, ABSENT, ANY = "unique", "ambiguous", "absent", "any"
 _WEIGHTS = {"attributes": 0.52, "order": 0.24, "relation": 0.24}
 _CLOTHES = re.compile(r"(?:お洋)?服|上着|作業着")
-_NOUN = re.compile(r"(?:ほうの|方の)?(?:やつ|ヤツ|奴|ほう|方|もの|物)|(?:お洋)?服の(?:人|方|やつ)|の(?=[、。！？でにをがはだな]|$)")
+_NOUN = re.compile(
+    r"(?:ほうの|方の)?(?:やつ|ヤツ|奴|ほう|方|もの|物)|(?:お洋)?服の(?:人|方|やつ)|の(?=[、。！？でにをがはだな]|$)")
 _JOINTS = ("ほうの", "方の", "の")  # 赤い + ほうの + 箱
 _PEOPLE_WORDS = re.compile(r"^[がはもを]?(?:い(?:る|た|な|ら|ま|れ)|おる|おら|おっ|おん)")
 _THING_WORDS = re.compile(r"^[がはもを]?(?:あ[っれるり]|置)")
+
+
+Picked = tuple[RefLine | None, Referent]  # a line of the corpus, None where the text itself has the words
 
 
 class Roles:
@@ -28,8 +32,8 @@ class Roles:
     Attributes:
         letters: In the order in which they are said. used: those that the meaning needs.
         said, before: Per letter its slots in the text and in the earlier turn.
-        whole: Letters whose words in the text name the object by themselves. askable: those of them that a step points at,
-            first_askable: the one of the first step, "" when that has none.
+        whole: Letters whose words in the text name the object by themselves. askable: those of them that a step points
+            at, first_askable: the one of the first step, "" when that has none.
         people: Letters that must be people (True) or must not (False).
     """
 
@@ -38,7 +42,8 @@ class Roles:
         self.said = {x: tuple(s for _, s in line.text if s and s[0] == x) for x in self.letters}
         self.before = {x: tuple(s for _, s in line.earlier if s and s[0] == x) for x in self.letters}
         steps = line.meaning.steps + line.meaning.otherwise
-        self.used = tuple(x for x in self.letters if x == line.meaning.condition or any(step.target == x for step in steps))
+        needed = {line.meaning.condition, *(step.target for step in steps)}
+        self.used = tuple(x for x in self.letters if x in needed)
         self.whole = tuple(x for x in self.letters if _whole(self.said[x], line.text, x) and not self.before[x])
         pointed = [step.target for step in line.meaning.steps if step.skill not in ("look_for",) and step.target]
         sought = {step.target for step in line.meaning.steps if step.skill == "look_for"}
@@ -71,8 +76,13 @@ class Roles:
                 self.people[x] = False
 
 
+def _in_full(slots: Sequence[str]) -> bool:
+    """Whether a whole expression stands for the letter somewhere, not only parts."""
+    return any(len(slot) == 1 or slot.endswith(".p") for slot in slots)
+
+
 def _whole(slots: Sequence[str], text: Segments, letter: str) -> bool:
-    if any(len(slot) == 1 or slot.endswith(".p") for slot in slots):
+    if _in_full(slots):
         return True
     # parts name the object when they stand side by side and one is the kind
     at = [i for i, (_, slot) in enumerate(text) if slot and slot[0] == letter]
@@ -106,7 +116,7 @@ class Phrasebook:
         self._personal = {name: [pair for pair in pairs if _personal(pair[1])] for name, pairs in self._classes.items()}
 
     def bind(self, line: Line, roles: Roles, states: dict[str, str], view: View, r: Random) -> dict[str, Phrase] | None:
-        """A phrase for each letter of the line in its wanted state, no object named by two; None where that cannot be."""
+        """A phrase for each letter of the line in its wanted state, no object named twice; None where impossible."""
         phrases: dict[str, Phrase] = {}
         taken = 0
         for letter in roles.letters:
@@ -117,15 +127,16 @@ class Phrasebook:
             taken |= phrase.referent.mask
         return phrases
 
-    def _phrase(self, letter: str, line: Line, roles: Roles, state: str, view: View, taken: int, phrases: dict[str, Phrase],
-                r: Random) -> Phrase | None:
+    def _phrase(self, letter: str, line: Line, roles: Roles, state: str, view: View, taken: int,
+                phrases: dict[str, Phrase], r: Random) -> Phrase | None:
         said, before = roles.said[letter], roles.before[letter]
         people = roles.people.get(letter)
         if line.relation == "?" and before and said:
             return self._answered(letter, roles, state, view, taken, r)
         main = said if said and (not before or line.relation == "?") else before
-        if any(len(slot) == 1 or slot.endswith(".p") for slot in main):
-            if line.relation == "?" and not said and letter not in roles.used:
+        if _in_full(main):
+            asked_about = line.relation == "?" and not said and letter not in roles.used
+            if asked_about:
                 state = AMBIGUOUS if r.random() < 0.5 else ABSENT
             picked = self._pick(state, view, taken, people, r)
         else:
@@ -143,7 +154,7 @@ class Phrasebook:
         """The answer to "which one?": the earlier turn fits several, the answer one of them."""
         said = roles.said[letter]
         people = bool(roles.people.get(letter))
-        if any(len(slot) == 1 or slot.endswith(".p") for slot in said):
+        if _in_full(said):
             picked = self._pick(UNIQUE, view, taken, people, r)
         else:
             names = {"c": "color", "z": "size"}
@@ -159,12 +170,11 @@ class Phrasebook:
         if not any(other.kind == kind and other.mask.bit_count() > 1 for other in rivals):
             return None
         phrase = self._worded(ref, referent, view, letter, roles, r)
-        if phrase is not None and any(len(slot) == 1 or slot.endswith(".p") for slot in roles.before[letter]):
-            if not any(len(slot) == 1 or slot.endswith(".p") for slot in said):
-                return Phrase(phrase.referent, [(phrase.parts["k"], letter)], phrase.parts, phrase.tags)
+        if phrase is not None and _in_full(roles.before[letter]) and not _in_full(said):
+            return Phrase(phrase.referent, [(phrase.parts["k"], letter)], phrase.parts, phrase.tags)
         return phrase
 
-    def _pick(self, state: str, view: View, taken: int, people: bool | None, r: Random) -> tuple[RefLine, Referent] | None:
+    def _pick(self, state: str, view: View, taken: int, people: bool | None, r: Random) -> Picked | None:
         if state == ANY:
             state = UNIQUE if r.random() < 0.75 else ABSENT
             return self._pick(state, view, taken, people, r) or self._pick(ABSENT, view, taken, people, r)
@@ -174,11 +184,11 @@ class Phrasebook:
         for name in (first, first, *r.sample(names, len(names))):  # what a frame seldom offers is tried twice
             picked = _choose(view, [r.choice(classes[name]) for _ in range(3)], state, taken, people, r)
             if picked is not None:
-                return picked  # type: ignore[return-value]
+                return picked
         return None
 
     def _by_parts(self, parts: set[str], letter: str, roles: Roles, state: str, view: View, taken: int,
-                  phrases: dict[str, Phrase], r: Random) -> tuple[None, Referent] | None:
+                  phrases: dict[str, Phrase], r: Random) -> Picked | None:
         names = [name for part, name in (("k", "kind"), ("c", "color"), ("z", "size")) if part in parts]
         if letter in roles.clothed:
             names = ["person" if name == "kind" else name for name in (names if "k" in parts else ["kind", *names])]
@@ -191,10 +201,10 @@ class Phrasebook:
         wanted = Signature(tuple((name, "") for name in names), ())
         if state == ANY:
             state = UNIQUE
-        picked = _choose(view, [(None, wanted)], state, taken, roles.people.get(letter), r, alike)
-        return picked  # type: ignore[return-value]
+        return _choose(view, [(None, wanted)], state, taken, roles.people.get(letter), r, alike)
 
-    def _worded(self, ref: RefLine | None, referent: Referent, view: View, letter: str, roles: Roles, r: Random) -> Phrase | None:
+    def _worded(self, ref: RefLine | None, referent: Referent, view: View, letter: str, roles: Roles,
+                r: Random) -> Phrase | None:
         words, parts = self._words, {}
         first = view.objects[referent.objects[0]] if referent.mask else None
         kind = referent.kind or (first.kind if first else "")
@@ -223,7 +233,8 @@ class Phrasebook:
                 pieces.append((words.ordinal(referent.n, after, r), letter))
             elif slot[0] in "BC":
                 mark = view.objects[marks[slot[0]]]
-                pieces.append((words.kind_word(mark.kind, r) if slot[2] == "k" else words.color_word(mark.color, r), letter))
+                word = words.kind_word(mark.kind, r) if slot[2] == "k" else words.color_word(mark.color, r)
+                pieces.append((word, letter))
             else:
                 pieces.append((parts[slot], letter))
         tags = tuple(name for name, _ in ref.filters if name in ORDERINGS or name in RELATIONS) or ("attributes",)
@@ -238,11 +249,12 @@ def _class(wanted: Signature) -> str:
 
 def _personal(wanted: Signature) -> bool:
     names = {name for name, _ in wanted.filters}
-    return bool(names & {"person", "worker"}) or ("kind" in names and not names & {"color", "size", "largest", "smallest"})
+    unfit = {"color", "size", "largest", "smallest"}
+    return bool(names & {"person", "worker"}) or ("kind" in names and not names & unfit)
 
 
-def _choose(view: View, lines: Sequence[tuple[RefLine | None, Signature]], state: str, taken: int, people: bool | None, r: Random,
-            kind: str = "") -> tuple[RefLine | None, Referent] | None:
+def _choose(view: View, lines: Sequence[tuple[RefLine | None, Signature]], state: str, taken: int,
+            people: bool | None, r: Random, kind: str = "") -> Picked | None:
     """The first of the lines that can be filled so that one, several or no objects fit."""
     for ref, wanted in lines:
         if state == ABSENT:
@@ -285,7 +297,7 @@ def _told_apart(letter: str, roles: Roles, phrase: Phrase, phrases: dict[str, Ph
 
 
 def label_of(letter: str, roles: Roles, said: Pieces, before: Pieces, text: str) -> tuple[str, tuple[int, int]]:
-    """The label for a letter, normalised, and its span in `text` (the normalised instruction), (-1, -1) when it is from before."""
+    """The label for a letter, and its span in `text` (the normalised instruction); (-1, -1) when it is from before."""
     slots = roles.said[letter]
     only_kind = bool(roles.before[letter]) and slots and all(slot.endswith(".k") for slot in slots)
     if slots and not only_kind:
@@ -303,7 +315,7 @@ def label_of(letter: str, roles: Roles, said: Pieces, before: Pieces, text: str)
 
 
 def _run(letter: str, pieces: Pieces) -> tuple[int, str]:
-    """(start, words) of the letter's own words among the pieces: its expression, or its parts with the noun after them."""
+    """(start, words) of the letter's own words: its expression, or its parts with the noun after them."""
     at = [i for i, (_, slot) in enumerate(pieces) if slot and slot[0] == letter]
     if not at:
         return 0, ""

@@ -1,8 +1,8 @@
-"""Which objects of a frame a referring expression fits: the filters of the corpus's `ref:` lines on what the robot sees.
+"""Which objects a referring expression fits: the filters of the corpus's `ref:` lines on what the robot sees.
 
-Left and right are by picture position, near and far by floor distance from base_link, relations by geometry in the robot's own
-view. Every test has a margin: where some object fits only just, or is seen only just, the expression is not used at all.
-Sets of objects are bit masks over the frame's objects.
+Left and right are by picture position, near and far by floor distance from base_link, relations by geometry in the
+robot's own view. Every test has a margin: where some object fits only just, or is seen only just, the expression is
+not used at all. Sets of objects are bit masks over the frame's objects.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from jpai_agent.train.corpus import RefLine
 from jpai_agent.train.views import ObjectView
 from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, dimensions_m
 
-ORDERINGS = ("leftmost", "rightmost", "nearest", "farthest", "largest", "smallest", "middle", "left_side", "right_side", "nth_left",
-             "nth_right", "nth_near", "nth_far")
+ORDERINGS = ("leftmost", "rightmost", "nearest", "farthest", "largest", "smallest", "middle", "left_side", "right_side",
+             "nth_left", "nth_right", "nth_near", "nth_far")
 RELATIONS = ("left_of", "right_of", "beside", "front_of", "behind", "between")
 _ATTRIBUTES = frozenset(("kind", "color", "size", "person", "worker"))
 _COLOR_NAMES = tuple(COLORS)
 _X_MARGIN = 40  # of 1000: least picture distance between neighbours in a left-right order
-_RANGE_MARGIN_M, _RANGE_MARGIN = 0.35, 0.10  # least distance between neighbours in a near-far order: absolute, share of the nearer
+# least distance between neighbours in a near-far order: absolute, and as a share of the nearer one's
+_RANGE_MARGIN_M, _RANGE_MARGIN = 0.35, 0.10
 _SIZE_RATIO = 1.25  # least ratio of some dimension for two sizes to differ visibly
 
 
@@ -44,7 +46,8 @@ class Referent:
     """One way to fill a signature: the words' meanings and the set of objects that then fit.
 
     Attributes:
-        mask: Objects that fit. kind, color, size: what {k}, {c}, {z} say, "" when unsaid. n: what {n} says, 0 when unsaid.
+        mask: Objects that fit. kind, color, size: what {k}, {c}, {z} say, "" when unsaid. n: what {n} says, 0 when
+            unsaid.
         marks: Index of the object that each landmark letter stands for.
         rivals: How many objects fit what the words say the thing is, wherever it stands.
     """
@@ -103,15 +106,15 @@ class View:
         self._relations: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def fitting(self, wanted: Signature) -> list[Referent]:
-        """Every way to fill the signature from what is in view such that one or more objects fit, all of them plainly."""
+        """Every way to fill the signature from what is in view such that some objects fit, all of them plainly."""
         return self._referents(wanted)[0]
 
     def failing(self, wanted: Signature) -> list[Referent]:
-        """Ways to fill it from what is in view such that plainly nothing fits (a row too short, nothing beside the landmark)."""
+        """Ways to fill it from what is in view such that plainly nothing fits: too short a row, nothing beside."""
         return self._referents(wanted)[1]
 
     def absent(self, wanted: Signature, r: Random, kinds: Sequence[str] = tuple(KINDS)) -> Referent | None:
-        """A way to fill it with attributes of nothing in view (of these kinds); near misses and objects out of view are likelier."""
+        """A way to fill it with attributes (of these kinds) of nothing in view, most often a near miss."""
         names = {name for name, _ in wanted.filters}
         marks = self._landmarks(wanted)
         if not marks:
@@ -168,12 +171,13 @@ class View:
         return fitting, failing
 
     def _fillings(self, names: frozenset[str]) -> list[tuple[str, str, str, tuple[int, int]]]:
-        """Different attributes of the plainly visible objects, only the said ones, each with the (fitting, unsure) masks."""
+        """Different said attributes of the plainly visible objects, each with its (fitting, unsure) masks."""
         if names not in self._filled:
             told = dict.fromkeys((thing.kind if "kind" in names else "", thing.color if "color" in names else "",
                                   thing.size if "size" in names else "") for thing in self.objects if thing.clear)
-            masks = [(*said, self._attributes(names, *said)) for said in told]
-            self._filled[names] = [(*said, filled) for *said, filled in masks if filled is not None and filled[0]]
+            masks = [(kind, color, size, self._attributes(names, kind, color, size)) for kind, color, size in told]
+            self._filled[names] = [(kind, color, size, filled) for kind, color, size, filled in masks
+                                   if filled is not None and filled[0]]
         return self._filled[names]
 
     def _attributes(self, names: Set[str], kind: str, color: str, size: str) -> tuple[int, int] | None:
@@ -225,8 +229,9 @@ class View:
             self._landed[wanted.marks] = ways
         return self._landed[wanted.marks]
 
-    def _apply(self, filters: Sequence[tuple[str, str]], filled: tuple[int, int], marks: dict[str, int], n: int) -> int | None:
-        """The mask that the filters leave of the (fitting, unsure) masks; None where it is arguable or nobody would say so."""
+    def _apply(self, filters: Sequence[tuple[str, str]], filled: tuple[int, int], marks: dict[str, int],
+               n: int) -> int | None:
+        """What the filters leave of the (fitting, unsure) masks; None where it is arguable or nobody would say so."""
         mask, unsure = filled
         for i in marks.values():
             mask, unsure = mask & ~(1 << i), unsure & ~(1 << i)
@@ -260,10 +265,11 @@ class View:
         if name in ("nearest", "farthest", "nth_near", "nth_far"):
             members.sort(key=lambda i: _range(things[i]), reverse=name in ("farthest", "nth_far"))
             apart = [abs(_range(things[a]) - _range(things[b])) >= max(
-                _RANGE_MARGIN_M, _RANGE_MARGIN * min(_range(things[a]), _range(things[b]))) for a, b in zip(members, members[1:])]
+                _RANGE_MARGIN_M, _RANGE_MARGIN * min(_range(things[a]), _range(things[b])))
+                for a, b in pairwise(members)]
         else:
             members.sort(key=lambda i: _middle_x(things[i]), reverse=name in ("rightmost", "nth_right"))
-            apart = [abs(_middle_x(things[a]) - _middle_x(things[b])) >= _X_MARGIN for a, b in zip(members, members[1:])]
+            apart = [abs(_middle_x(things[a]) - _middle_x(things[b])) >= _X_MARGIN for a, b in pairwise(members)]
         if name == "middle":
             if len(members) % 2 == 0:
                 return None
@@ -279,7 +285,7 @@ class View:
     def _side(self, members: list[int], left: bool) -> int | None:
         """左の箱 and the like: by half of the view; not used where 'the left one of several' could be meant instead."""
         at = [_middle_x(self.objects[i]) if left else 1000 - _middle_x(self.objects[i]) for i in members]
-        inside = [i for i, x in zip(members, at) if x < 440]
+        inside = [i for i, x in zip(members, at, strict=True) if x < 440]
         if any(440 <= x <= 560 for x in at) or len(inside) > 1 or (not inside and len(members) > 1):
             return None
         return sum(1 << i for i in inside)
@@ -287,7 +293,8 @@ class View:
     def _extreme_size(self, members: list[int], largest: bool) -> int | None:
         if any(not KINDS[self.objects[i].kind].sized for i in members):
             return None
-        members = sorted(members, key=lambda i: math.prod(dimensions_m(self.objects[i].kind, self.objects[i].size)), reverse=largest)
+        members = sorted(members, key=lambda i: math.prod(dimensions_m(self.objects[i].kind, self.objects[i].size)),
+                         reverse=largest)
         first = self.objects[members[0]]
         if not all(_differ(first, self.objects[i]) for i in members[1:]):
             return None
@@ -330,7 +337,7 @@ def _half_extent(thing: ObjectView, angle_rad: float) -> float:
 def _differ(a: ObjectView, b: ObjectView) -> bool:
     """Whether the sizes of two objects differ visibly: two classes of one kind, or some dimension by _SIZE_RATIO."""
     da, db = dimensions_m(a.kind, a.size), dimensions_m(b.kind, b.size)
-    return max(max(x / y, y / x) for x, y in zip(da, db)) >= _SIZE_RATIO
+    return max(max(x / y, y / x) for x, y in zip(da, db, strict=True)) >= _SIZE_RATIO
 
 
 def _stands(name: str, thing: ObjectView, mark: ObjectView) -> bool | None:

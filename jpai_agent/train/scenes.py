@@ -1,4 +1,4 @@
-"""Random yard scenes for training pictures: where the robot stands and what stands before it, with distractors on purpose.
+"""Random yard scenes for training pictures: where the robot stands and what is before it, with distractors on purpose.
 
 Map frame, metres, degrees. Objects are drawn so that instructions have something to tell apart: most share all but one
 attribute with another one, some are exact doubles, many stand in rows, beside, before, behind or between others.
@@ -26,14 +26,16 @@ Attributes = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class YardScene:
-    """robot_pose: (x, y, heading_deg) of base_link. objects: those meant to be in view first, then those that are not."""
+    """robot_pose: (x, y, heading_deg) of base_link. objects: those meant to be in view first, then those that are
+    not."""
 
     robot_pose: tuple[float, float, float]
     objects: tuple[ObjectSpec, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The scene as in an episode's line (DESIGN section 7)."""
-        return {"robot_pose": list(self.robot_pose), "robot_speed_mps": 0, "objects": [o.to_dict() for o in self.objects]}
+        return {"robot_pose": list(self.robot_pose), "robot_speed_mps": 0, "objects": [o.to_dict()
+                                                                                       for o in self.objects]}
 
 
 def random_scene(rng: np.random.Generator) -> YardScene:
@@ -75,7 +77,7 @@ def _cast(rng: np.random.Generator) -> list[Attributes]:
         first = _attributes(rng)
         alike = rng.random() < 0.4
         for _ in range(int(rng.integers(2, 5))):
-            kind, color, size = _attributes(rng)
+            _, color, size = _attributes(rng)
             cast.append((first[0], first[1] if alike else color, first[2] if rng.random() < 0.6 else size))
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.45, 0.3, 0.18, 0.07]))):
         cast.append(_person(rng))
@@ -104,7 +106,8 @@ class _Stage:
         need = 4.0 if rng.random() < 0.93 else 1.8
         while True:
             x, y = rng.uniform(-11.2, 11.2), rng.uniform(-7.2, 7.2)
-            heading = float(rng.choice([0.0, 90.0, 180.0, -90.0])) if rng.random() < 0.15 else rng.uniform(-180.0, 180.0)
+            heading = float(rng.choice([0.0, 90.0, 180.0, -90.0])) if rng.random() < 0.15 else rng.uniform(-180.0,
+                                                                                                           180.0)
             a = math.radians(heading)
             if _inside(x + need * math.cos(a), y + need * math.sin(a), 0.0):
                 return round(float(x), 3), round(float(y), 3), round(float(heading), 2)
@@ -164,7 +167,7 @@ class _Stage:
         kind, color, size = attributes
         if not _inside(x, y, radius) or math.hypot(x - self.pose[0], y - self.pose[1]) < radius + _ROBOT_GAP_M:
             return False
-        for other, other_radius in zip(self.objects, self._radii):
+        for other, other_radius in zip(self.objects, self._radii, strict=True):
             if math.hypot(x - other.pose[0], y - other.pose[1]) < radius + other_radius + _GAP_M:
                 return False
         rng = self._rng

@@ -1,4 +1,4 @@
-"""What is known of a rendered frame: which object is where in the picture and how well it is seen. Labels for training only."""
+"""What is known of a rendered frame: which object is where in the picture and how well it is seen."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class ObjectView:
     Attributes:
         kind, color, size: As in `world.objects`; size is medium where the kind has only one.
         forward_m, left_m: Centre in base_link. heading_rad: relative to the robot.
-        pixels: Visible pixels of a 320×240 picture. share: of the outline of its solid, occluded and cut-off parts included.
-        box: (x0, y0, x1, y1) around what is visible, point: (x, y) on a visible pixel near its middle, both 0..1000 over the
-            image; zeros where nothing is visible.
+        pixels: Visible pixels of a 320×240 picture. share: of the outline of its solid, occluded and cut-off parts
+            included.
+        box: (x0, y0, x1, y1) around what is visible, point: (x, y) on a visible pixel near its middle, both 0..1000
+            over the image; zeros where nothing is visible.
     """
 
     kind: str

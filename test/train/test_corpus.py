@@ -32,7 +32,8 @@ def test_a_minus_negates_the_slot_and_numbers_stand_for_themselves():
 
 def test_follow_ends_after_a_time_or_with_its_target():
     assert only_line("{A.p}に{T}ついてって => follow A until=T").meaning.steps[0].args == (("duration_s", Slot("T")),)
-    assert only_line("{A.p}が止まるまで => follow A until=target_stops").meaning.steps[0].args == (("until", "target_stops"),)
+    assert only_line("{A.p}が止まるまで => follow A until=target_stops").meaning.steps[0].args == (("until",
+                                                                                              "target_stops"),)
 
 
 def test_earlier_turns_and_answers_are_told_apart():
@@ -66,7 +67,8 @@ def test_tags_hold_until_the_next_tags():
 ])
 def test_a_bad_line_is_named_by_file_number_and_fault(row, said):
     error = only_error("# first\n" + row)
-    assert error.startswith("cart_x.txt:2: ") and said in error
+    assert error.startswith("cart_x.txt:2: ")
+    assert said in error
 
 
 def test_loading_raises_with_every_bad_line(tmp_path):
@@ -83,5 +85,6 @@ def test_held_out_authors_are_never_among_the_training_files(tmp_path):
 
 def test_the_whole_corpus_can_be_read():
     corpus = load_corpus()
-    assert len(corpus.lines) > 1000 and len(corpus.refs) > 150
+    assert len(corpus.lines) > 1000
+    assert len(corpus.refs) > 150
     assert not {line.author for line in corpus.lines} & set(TEST_AUTHORS)

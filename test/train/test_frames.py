@@ -18,7 +18,8 @@ def folder(tmp_path_factory):
 def test_frames_are_cut_into_shards_of_the_asked_size(folder):
     shards = [load_shard(path) for path in shard_paths(folder)]
     assert [len(s) for s in shards] == [3, 2]
-    assert shards[0].frames.shape == (3, 192, 320, 3) and shards[0].frames.dtype == np.uint8
+    assert shards[0].frames.shape == (3, 192, 320, 3)
+    assert shards[0].frames.dtype == np.uint8
 
 
 def test_points_lie_in_the_box_of_what_is_visible(folder):
@@ -28,7 +29,8 @@ def test_points_lie_in_the_box_of_what_is_visible(folder):
             for thing in shard.record(i).objects:
                 if not thing.hidden:
                     (x, y), (x0, y0, x1, y1) = thing.point, thing.box
-                    assert x0 - 2 <= x <= x1 + 2 and y0 - 2 <= y <= y1 + 2
+                    assert x0 - 2 <= x <= x1 + 2
+                    assert y0 - 2 <= y <= y1 + 2
 
 
 def test_cells_name_the_object_that_they_show_and_where_its_point_is(folder):

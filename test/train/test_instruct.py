@@ -37,7 +37,8 @@ def samples(row, frame=FRAME, outcome="act", count=40):
 def test_a_unique_referent_is_pointed_at_with_the_words_that_were_said():
     for sample in samples("{A}まで行って => go_to A"):
         target = sample.plan.steps[0].target
-        assert target.label in sample.instruction and target.camera == "front"
+        assert target.label in sample.instruction
+        assert target.camera == "front"
         assert target.point == FRAME.objects[sample.targets[0]].point
         (start, end), = sample.label_spans
         assert sample.instruction[start:end] == target.label
@@ -54,19 +55,22 @@ def test_several_candidates_make_it_ask_which():
     for sample in samples("{A}まで行って => go_to A", frame, "ambiguous"):
         label = sample.instruction[slice(*sample.label_spans[0])]
         assert (sample.plan.decision, sample.plan.reason) == ("ask", "ambiguous")
-        assert sample.plan.reply == AMBIGUOUS_REPLY.format(label=label) and sample.mentions == (0, 1)
+        assert sample.plan.reply == AMBIGUOUS_REPLY.format(label=label)
+        assert sample.mentions == (0, 1)
 
 
 def test_nothing_that_fits_makes_it_say_so():
     for sample in samples("{A}まで行って => go_to A", outcome="absent"):
         label = sample.instruction[slice(*sample.label_spans[0])]
-        assert sample.plan.reason == "not_found" and sample.plan.reply == NOT_FOUND_REPLY.format(label=label)
+        assert sample.plan.reason == "not_found"
+        assert sample.plan.reply == NOT_FOUND_REPLY.format(label=label)
 
 
 def test_what_only_a_later_step_needs_waits_for_its_frame():
     found = samples("{P}に寄って{A}へ => go_to P; go_to A", count=200)
     deferred = [s for s in found if s.plan.steps[1].target.deferred]
-    assert deferred and all("deferred" in s.tags and not s.targets for s in deferred)
+    assert deferred
+    assert all("deferred" in s.tags and not s.targets for s in deferred)
 
 
 def test_waiting_changes_no_view_so_what_is_missing_after_it_is_asked_for():
@@ -76,7 +80,9 @@ def test_waiting_changes_no_view_so_what_is_missing_after_it_is_asked_for():
 def test_what_is_looked_for_has_its_label_alone_and_so_has_what_follows():
     for sample in samples("{A}探してそこまで行って => look_for A; go_to A"):
         look, go = sample.plan.steps
-        assert look.args["label"] == go.target.label and go.target.deferred and not sample.targets
+        assert look.args["label"] == go.target.label
+        assert go.target.deferred
+        assert not sample.targets
 
 
 def test_a_condition_is_settled_from_the_frame():
@@ -87,21 +93,26 @@ def test_a_condition_is_settled_from_the_frame():
 
 def test_a_pronoun_takes_its_label_from_the_earlier_turn():
     for sample in samples("{A}を見て >> そこまで行って => go_to A"):
-        assert sample.label_spans == ((-1, -1),) and sample.plan.steps[0].target.label in sample.earlier
-        assert sample.running and not sample.question
+        assert sample.label_spans == ((-1, -1),)
+        assert sample.plan.steps[0].target.label in sample.earlier
+        assert sample.running
+        assert not sample.question
 
 
 def test_an_answer_picks_one_of_what_the_earlier_words_fit():
     frame = FrameRecord(0, (RED_BOX, thing(color="blue", left=1.5), BLUE_CONE))
     for sample in samples("{A.k}まで行って ? {A.c}ほう => go_to A", frame):
-        assert sample.question and sample.targets[0] in (0, 1)
+        assert sample.question
+        assert sample.targets[0] in (0, 1)
         assert sample.plan.steps[0].target.label.endswith(("ほう", "方"))
 
 
 def test_the_other_colour_after_a_box_is_a_box():
     frame = FrameRecord(0, (RED_BOX, thing(color="blue", left=1.5), BLUE_CONE))
-    pairs = {(s.mentions, s.targets) for s in samples("{A.c}{A.k}まで >> ごめん、{B.c}ほう => go_to B", frame, count=100)}
-    assert pairs and all(target[0] in (0, 1) for _, target in pairs)
+    pairs = {(s.mentions, s.targets) for s in samples("{A.c}{A.k}まで >> ごめん、{B.c}ほう => go_to B", frame,
+                                                      count=100)}
+    assert pairs
+    assert all(target[0] in (0, 1) for _, target in pairs)
 
 
 def test_only_people_are_followed():
@@ -117,7 +128,8 @@ def test_speeds_beyond_the_limit_are_refused():
 def test_the_same_seed_gives_the_same_samples():
     corpus, _ = parse_text(REFS + "{A}まで行って => go_to A\nはい => continue", "cart_x")
     first, second = (Instructor(corpus).samples(FRAME, np.random.default_rng(5), 20) for _ in range(2))
-    assert first == second and len(first) == 20
+    assert first == second
+    assert len(first) == 20
 
 
 def records(count):
@@ -133,7 +145,8 @@ def records(count):
             forward, left = turn @ (np.array(o.pose[:2]) - [x, y])
             seen = forward > 1 and abs(left) < forward - 0.3
             px = int(np.clip(500 - 500 * left / max(forward, 0.5), 0, 1000))
-            views.append(ObjectView(o.kind, o.shown_color, o.size or "medium", float(forward), float(left), 0.0, 400 * seen,
+            views.append(ObjectView(o.kind, o.shown_color, o.size or "medium", float(forward), float(left), 0.0,
+                                    400 * seen,
                                     0.7 * seen, (px - 10, 400, px + 10, 450), (px, 425)))
         yield FrameRecord(index, tuple(views))
 
@@ -149,10 +162,12 @@ def test_labels_points_and_spans_agree_over_the_whole_corpus(many):
         targets = [step.target for step in sample.plan.steps if step.target is not None]
         assert [t.point for t in targets if t.point] == [frame.objects[i].point for i in sample.targets]
         assert all(frame.objects[i].clear for i in sample.targets)
-        labels = [t.label for t in targets if t.label] + [s.args["label"] for s in sample.plan.steps if "label" in s.args]
+        labels = [t.label for t in targets if t.label] + [s.args["label"] for s in sample.plan.steps
+                                                          if "label" in s.args]
         said = [sample.instruction[a:b] for a, b in sample.label_spans if a >= 0]
         if sample.plan.decision == "act":
-            assert len(labels) == len(sample.label_spans) and set(said) <= set(labels)
+            assert len(labels) == len(sample.label_spans)
+            assert set(said) <= set(labels)
             assert all(label in sample.instruction or label in sample.earlier for label in labels)
 
 
@@ -164,13 +179,15 @@ def test_instructions_are_what_the_robot_would_read(many):
 
 def test_the_mix_is_near_what_is_asked_for(many):
     share = {reason: sum(s.plan.reason == reason for _, s in many) / len(many) for reason in ("ambiguous", "not_found")}
-    assert abs(share["ambiguous"] - OUTCOMES["ambiguous"]) < 0.05 and abs(share["not_found"] - OUTCOMES["absent"]) < 0.05
+    assert abs(share["ambiguous"] - OUTCOMES["ambiguous"]) < 0.05
+    assert abs(share["not_found"] - OUTCOMES["absent"]) < 0.05
     skills = [step.skill for _, s in many for step in s.plan.steps]
     assert 0.3 < skills.count("go_to") / len(skills) < 0.55
     assert len(set(skills)) >= 11
 
 
-@pytest.mark.parametrize("text", ["３秒　待って", "一メートル半前", "二番目の箱", "四十五度、右！", "一番右のコーン", "２ｍ"])
+@pytest.mark.parametrize("text", ["３秒　待って", "一メートル半前", "二番目の箱", "四十五度、右！", "一番右のコーン",
+                                  "２ｍ"])
 def test_texts_are_read_as_the_language_part_reads_them(text):
     assert as_read(text) == normalise(text).text
 

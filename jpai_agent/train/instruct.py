@@ -126,7 +126,7 @@ class Instructor:
                 if slot == "T":
                     values[slot] = self._words.duration(after, r)
                 elif slot == "D":
-                    values[slot] = self._words.distance(after, r, self._words.STANDOFF_MAX_M if near else 100.0)
+                    values[slot] = self._words.distance(after, r, *[self._words.STANDOFF_RANGE_M] * near)
                 elif slot == "G":
                     values[slot] = self._words.angle(after, r)
                 elif slot == "V":

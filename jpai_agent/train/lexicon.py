@@ -83,7 +83,7 @@ DURATIONS_S = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 45, 60, 90, 1
 _DURATION_WEIGHTS = (3, 5, 9, 4, 10, 3, 3, 3, 10, 2, 6, 6, 2, 6, 2, 1, 5, 2, 3, 1, 2, 1)
 DISTANCES_M = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
 _DISTANCE_WEIGHTS = (2, 4, 6, 3, 9, 2, 2, 4, 10, 2, 8, 1, 9, 3, 6, 1, 2, 2)
-STANDOFF_MAX_M = 3.0
+STANDOFF_RANGE_M = (0.2, 3.0)
 ANGLES_DEG = (10, 15, 20, 30, 40, 45, 50, 60, 70, 80, 90, 100, 120, 135, 150, 180, 270, 360)
 _ANGLE_WEIGHTS = (2, 2, 2, 6, 1, 7, 1, 5, 1, 1, 12, 1, 3, 2, 1, 4, 1, 1)
 SPEEDS_MPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
@@ -176,10 +176,10 @@ def duration(after: str, r: Random) -> tuple[str, float]:
     return words, float(seconds)
 
 
-def distance(after: str, r: Random, most_m: float = 100.0) -> tuple[str, float]:
-    """A distance of at most most_m and its metres. `after` is the text that follows it."""
+def distance(after: str, r: Random, range_m: tuple[float, float] = (0.0, 100.0)) -> tuple[str, float]:
+    """A distance within range_m and its metres. `after` is the text that follows it."""
     metres = r.choices(DISTANCES_M, _DISTANCE_WEIGHTS)[0]
-    while metres > most_m:
+    while not range_m[0] <= metres <= range_m[1]:
         metres = r.choices(DISTANCES_M, _DISTANCE_WEIGHTS)[0]
     which = r.random()
     if metres < 1 and which < 0.85:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jpai_agent.language.normalise import normalise
+from jpai_agent.plan import parse_plan
+from jpai_agent.skills.registry import skills_for
 from jpai_agent.train.augment import as_read
 from jpai_agent.train.corpus import Corpus, load_corpus, parse_text
 from jpai_agent.train.instruct import AMBIGUOUS_REPLY, NOT_FOUND_REPLY, OUTCOMES, Instructor
@@ -169,6 +171,11 @@ def test_labels_points_and_spans_agree_over_the_whole_corpus(many):
             assert len(labels) == len(sample.label_spans)
             assert set(said) <= set(labels)
             assert all(label in sample.instruction or label in sample.earlier for label in labels)
+
+
+def test_every_plan_is_one_that_the_cart_can_parse(many):
+    for _, sample in many:
+        assert parse_plan(sample.plan.to_json(), skills_for("cart")) == sample.plan
 
 
 def test_instructions_are_what_the_robot_would_read(many):

@@ -91,6 +91,8 @@ SPEEDS_KMH = (1, 1.5, 1.8, 2, 2.5, 3, 3.6, 4)
 TOO_FAST_MPS = (1.5, 1.8, 2, 2.5, 3, 4, 5, 8, 10)
 TOO_FAST_KMH = (5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
 
+_ODD = 0.2  # share of amounts that are not the usual round ones, so that numbers are read and not recognised
+
 _KANJI = "〇一二三四五六七八九"
 _WIDE = str.maketrans("0123456789.", "０１２３４５６７８９．")
 # what may follow a number with くらい or the like put in between
@@ -164,7 +166,7 @@ def ordinal(n: int, after: str, r: Random) -> str:
 
 def duration(after: str, r: Random) -> tuple[str, float]:
     """A duration and its seconds. `after` is the text that follows it."""
-    seconds = r.choices(DURATIONS_S, _DURATION_WEIGHTS)[0]
+    seconds = r.randint(1, 60) if r.random() < _ODD else r.choices(DURATIONS_S, _DURATION_WEIGHTS)[0]
     if seconds >= 60 and (seconds % 30 == 0) and r.random() < 0.85:
         minutes, rest = divmod(seconds, 60)
         words = f"{number(minutes, r)}分" + ("半" if rest else "")
@@ -178,9 +180,9 @@ def duration(after: str, r: Random) -> tuple[str, float]:
 
 def distance(after: str, r: Random, range_m: tuple[float, float] = (0.0, 100.0)) -> tuple[str, float]:
     """A distance within range_m and its metres. `after` is the text that follows it."""
-    metres = r.choices(DISTANCES_M, _DISTANCE_WEIGHTS)[0]
+    metres = -1.0
     while not range_m[0] <= metres <= range_m[1]:
-        metres = r.choices(DISTANCES_M, _DISTANCE_WEIGHTS)[0]
+        metres = _odd_distance(r) if r.random() < _ODD else r.choices(DISTANCES_M, _DISTANCE_WEIGHTS)[0]
     which = r.random()
     if metres < 1 and which < 0.85:
         words = number(round(metres * 100), r) + r.choice(("センチ", "センチ", "cm", "ｃｍ", "センチメートル"))
@@ -188,17 +190,19 @@ def distance(after: str, r: Random, range_m: tuple[float, float] = (0.0, 100.0))
         words = "半メートル"
     elif metres in (1.5, 2.5, 3.5) and which < 0.45:
         words = number(int(metres), r) + r.choice(("メートル", "m")) + "半"
+    elif r.random() < 0.1:
+        words = f"{metres:g}メーター"
     else:
-        words = number(metres, r) + r.choice(("メートル", "メートル", "m", "ｍ", "メーター"))
+        words = number(metres, r) + r.choice(("メートル", "メートル", "m", "ｍ"))
     return words + _about(after, _AFTER_DISTANCE, ("くらい", "ほど", "ぐらい", "だけ"), r), metres
 
 
 def angle(after: str, r: Random) -> tuple[str, float]:
     """An angle and its degrees. `after` is the text that follows it."""
-    degrees = r.choices(ANGLES_DEG, _ANGLE_WEIGHTS)[0]
+    degrees = 5 * r.randint(1, 72) if r.random() < _ODD else r.choices(ANGLES_DEG, _ANGLE_WEIGHTS)[0]
     if degrees == 90 and after.startswith("に") and r.random() < 0.5:
         return "直角", 90.0
-    return number(degrees, r) + ("度" if r.random() < 0.92 else "°"), float(degrees)
+    return (number(degrees, r) + "度" if r.random() < 0.93 else f"{degrees}°"), float(degrees)
 
 
 def speed(r: Random, too_fast: bool = False) -> tuple[str, float]:
@@ -207,6 +211,8 @@ def speed(r: Random, too_fast: bool = False) -> tuple[str, float]:
         kmh = r.choice(TOO_FAST_KMH if too_fast else SPEEDS_KMH)
         return "時速" + number(kmh, r) + r.choice(("キロ", "キロメートル", "km")), round(kmh / 3.6, 2)
     mps = r.choice(TOO_FAST_MPS if too_fast else SPEEDS_MPS)
+    if not too_fast and r.random() < _ODD:
+        mps = r.randint(2, 24) * 5 / 100
     if mps < 1 and r.random() < 0.25:
         return r.choice(("秒速", "毎秒")) + number(round(mps * 100), r) + r.choice(("センチ", "cm")), float(mps)
     words = number(mps, r)
@@ -215,6 +221,11 @@ def speed(r: Random, too_fast: bool = False) -> tuple[str, float]:
         return r.choice(("秒速", "秒速", "毎秒")) + words + r.choice(("メートル", "m")), float(mps)
     return words.translate(str.maketrans("０１２３４５６７８９．", "0123456789.")) + "m/s" if form < 0.9 else \
         words + "メートル毎秒", float(mps)
+
+
+def _odd_distance(r: Random) -> float:
+    """Any distance that one might say: centimetres in fives below a metre, decimetres above."""
+    return r.randint(2, 19) * 5 / 100 if r.random() < 0.5 else r.randint(10, 100) / 10
 
 
 def saying(r: Random) -> str:

@@ -364,7 +364,7 @@ def _stands(name: str, thing: ObjectView, mark: ObjectView) -> bool | None:
     if depth < 0.0 or gap > 3.8 or abs(left) > 1.6 * depth + 0.6:
         return False
     near = 2.5 if name == "behind" else 2.0
-    apart = max(thing.box[0], mark.box[0]) - min(thing.box[2], mark.box[2])  # in the picture; negative where they overlap
+    apart = max(thing.box[0], mark.box[0]) - min(thing.box[2], mark.box[2])  # in the picture; overlaps are negative
     return True if depth > 0.35 and gap < near and abs(left) < 0.55 * depth + 0.1 and apart < 30 else None
 
 

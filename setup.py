@@ -35,7 +35,6 @@ setup(
     description="Robots and vehicles that understand Japanese and think on their own computer",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": ["jpai = jpai_agent.cli:main", "vlm_server = jpai_agent.vlm.server:main"]
-        + [f"{node} = jpai_agent.nodes.{node}:main" for node in NODES],
+        "console_scripts": ["jpai = jpai_agent.cli:main"] + [f"{node} = jpai_agent.nodes.{node}:main" for node in NODES],
     },
 )

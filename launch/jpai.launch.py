@@ -1,9 +1,9 @@
 """The whole graph on a machine with ROS 2: `ros2 launch jpai_agent jpai.launch.py`. What is in it, jpai_agent.graph tells."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode, Node
+from launch_ros.actions import LifecycleNode
 
 from jpai_agent.graph import processes
 
@@ -26,15 +26,13 @@ def actions(context):
                       seed=int(given["seed"]), model=given["model"])
     result = []
     for process in graph:
-        common = {
-            "package": "jpai_agent", "executable": process.module.rsplit(".", 1)[-1] if process.node else process.name,
-            "name": process.name, "output": "screen", "prefix": f"nice -n {process.nice}" if process.nice else None,
-        }
-        if process.node:
-            result.append(LifecycleNode(namespace="", parameters=[{**process.parameters, "autostart": truth["autostart"]}],
-                                        remappings=list(process.remappings), **common))
-        else:
-            result.append(Node(arguments=list(process.arguments), **common))
+        if not process.node:
+            result.append(ExecuteProcess(cmd=process.command(), name=process.name, output="screen"))
+            continue
+        result.append(LifecycleNode(
+            package="jpai_agent", executable=process.module.rsplit(".", 1)[-1], name=process.name, namespace="", output="screen",
+            parameters=[{**process.parameters, "autostart": truth["autostart"]}], remappings=list(process.remappings),
+            prefix=f"nice -n {process.nice}" if process.nice else None))
     return result
 
 

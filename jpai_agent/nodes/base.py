@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from rclpy.clock import Clock
@@ -26,8 +27,9 @@ class GraphNode(LifecycleNode):
     With the parameter `autostart` (the default) it configures and activates itself; a lifecycle manager sets it to false.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        """`options` are rclpy's: context, parameter_overrides, namespace."""
+        super().__init__(name, **options)
         self.robot: RobotSpec = load_robot(self.declare_parameter("robot", "cart").value)
         self.world_map: WorldMap = load_map(self.declare_parameter("world", "yard").value)
         self.autostart: bool = self.declare_parameter("autostart", True).value

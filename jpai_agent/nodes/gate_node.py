@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TwistStamped
@@ -32,8 +33,8 @@ _LEVELS = {GateState.LOCKED: DiagnosticStatus.WARN, GateState.OPEN: DiagnosticSt
 class GateNode(GraphNode):
     """Publishes /cmd_vel at 50 Hz by a monotonic clock, zero from the first moment on; arms itself only with `arm_on_start`."""
 
-    def __init__(self) -> None:
-        super().__init__("gate_node")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("gate_node", **options)
         self._arm_on_start: bool = self.declare_parameter("arm_on_start", False).value
         # 0: no e-stop device is fitted
         estop_timeout_s: float = self.declare_parameter("estop_timeout_s", 0.0).value

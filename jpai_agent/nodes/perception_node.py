@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -28,8 +29,8 @@ SCENES_KEPT = 100
 class PerceptionNode(GraphNode):
     """Publishes /jpai/scene with every odometry reading and answers /jpai/resolve_target."""
 
-    def __init__(self) -> None:
-        super().__init__("perception_node")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("perception_node", **options)
         self._perception = Perception(self.robot, self.world_map)
         self._scenes: OrderedDict[str, Scene] = OrderedDict()
         self._targets: tuple[float, tuple[GroundedTarget, ...]] = (0.0, ())

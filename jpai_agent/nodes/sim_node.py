@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Odometry
@@ -38,8 +39,8 @@ class SimNode(GraphNode):
     """Steps a SimRobot by the monotonic clock. Parameters: `scene_file` (an episode's scene as JSON; empty: the demonstration
     scene), `seed`, `image_rate_hz` (colour frames nobody asked for; 0: only when a frame is triggered)."""
 
-    def __init__(self) -> None:
-        super().__init__("sim_node")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("sim_node", **options)
         self._scene_file: str = self.declare_parameter("scene_file", "").value
         self._seed: int = self.declare_parameter("seed", 0).value
         self._image_rate_hz: float = self.declare_parameter("image_rate_hz", 0.0).value

@@ -21,11 +21,11 @@ _ANCHOR_SHARE = 0.6  # of a head's goal that lies on the patch of the point itse
 
 @dataclass(frozen=True)
 class Question:
-    """A sample as ids. `points` and `labels` hold (answer index, target or span) pairs in the plan's order.
+    """A sample as ids. `points` and `labels` are in the plan's order.
 
     Attributes:
-        points: (answer index of x, object, x, y); labels: (answer index of the first character, characters, span start in the
-            prompt or -1, object or -1, target index or -1).
+        points: (answer index of x, object, x, y).
+        labels: (answer index of the first character, characters, place in the prompt, object, target), -1 for none.
     """
 
     sample: Sample
@@ -56,7 +56,8 @@ class Collator:
         answer = self.plans.encode(sample.plan)
         if len(prompt) > MAX_PROMPT or len(answer) > MAX_ANSWER:
             return None
-        points, labels = [], []
+        points: list[tuple[int, int, int, int]] = []
+        labels: list[tuple[int, int, int, int, int]] = []
         targets, spans = iter(sample.targets), iter(sample.label_spans)
         steps = _targets_of(sample.plan)
         x_at = iter(index + 1 for index, token in enumerate(answer) if token in self.opens_point)
@@ -86,7 +87,7 @@ class Collator:
         patches: int,
         rng: np.random.Generator,
     ) -> Batch:
-        """A batch over `patches` patches a question, objects' first; `rows` are the questions' frames among the batch's frames."""
+        """A batch over `patches` patches a question, objects' first; `rows`: their frames among the batch's."""
         size = len(questions)
         # few different shapes: the CPU's kernels are made anew for each
         prompt_length = _round_up(max(len(q.prompt) for q in questions), 16)
@@ -159,7 +160,7 @@ def _targets_of(plan: ActionPlan) -> list[tuple[str | None, tuple[int, int] | No
 
 
 def _goal(kept: np.ndarray, mine: np.ndarray, x: int, y: int, patches: int) -> np.ndarray:
-    """Where a head should look for a point: mostly its patch (or the object's nearest one kept), partly the whole object."""
+    """Where a head should look for a point: mostly its patch (or the object's nearest), partly the whole object."""
     column, row = nearest_coordinate(x) / 1000 * GRID_W, nearest_coordinate(y) / 1000 * GRID_H
     gap = (kept % GRID_W + 0.5 - column) ** 2 + (kept // GRID_W + 0.5 - row) ** 2
     goal = np.zeros(patches, dtype=np.float32)
@@ -169,7 +170,7 @@ def _goal(kept: np.ndarray, mine: np.ndarray, x: int, y: int, patches: int) -> n
 
 
 def choose_patches(things: np.ndarray, patches: int, rng: np.random.Generator) -> np.ndarray:
-    """Grid indices of at most `patches` patches: those of objects, small objects' first, then background at random; sorted.
+    """Sorted grid indices of at most `patches` patches: those of objects, small objects' first, then some background.
 
     things: (PATCHES,) object of each patch, -1 for none.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class DenseHeads(nn.Module):
 
 
 def dense_labels(shard: FrameShard, indices: np.ndarray) -> dict[str, Tensor]:
-    """Labels of frames `indices`, each `(n, patches, …)`: kind, color, size (0 = none), fraction, offset, distance, weight."""
+    """Labels of frames, each `(n, patches, …)`: kind, color, size (0 = none), fraction, offset, distance, weight."""
     n = len(indices)
 
     def take(values: np.ndarray) -> np.ndarray:
@@ -104,9 +105,9 @@ def dense_loss(heads: DenseHeads, features: Tensor, labels: dict[str, Tensor]) -
 
 @torch.no_grad()
 def dense_scores(
-    tower: nn.Module, heads: DenseHeads, shard: FrameShard, frames: int = 256, batch: int = 32
+    tower: Any, heads: DenseHeads, shard: FrameShard, frames: int = 256, batch: int = 32
 ) -> dict[str, float]:
-    """Shares of cells that are mostly object (> 30 %) with the right kind, colour and size, recall of small ones, offset error in cells."""
+    """Shares of cells told right that objects fill by over 30 %, by under 15 %, and of background; offset error."""
     sums: dict[str, float] = {}
     totals: dict[str, float] = {}
     for start in range(0, min(frames, len(shard)), batch):
@@ -151,7 +152,7 @@ def picture_batches(
 
 
 def pretrain(
-    model: nn.Module,
+    model: Any,
     frames: Path,
     validation: Path,
     out: Path,

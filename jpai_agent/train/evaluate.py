@@ -1,4 +1,4 @@
-"""How good the model is: greedy answers in batches, judged part by part, per phenomenon, skill, author and size in the picture."""
+"""How good the model is: greedy answers in batches, judged by parts, phenomenon, skill, author and pixel size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = ("decision", "skills", "arguments", "labels", "point", "whole")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One answer. `parts` holds PARTS by name, "point" only where points were due; `points` right or not, `pixels` their objects' sizes."""
+    """One answer: PARTS by name ("point" where points were due); per point whether it hit, and its object's pixels."""
 
     sample: Sample
     text: str
@@ -96,7 +96,8 @@ def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, Ski
         parts["labels"] = all(a.label == b.label for a, b in pairs)
         found = [a.point for a, b in pairs if b.point is not None]
         points = [
-            point is not None and hits(point, shard, sample.frame, thing) for point, thing in zip(found, sample.targets, strict=False)
+            point is not None and hits(point, shard, sample.frame, thing)
+            for point, thing in zip(found, sample.targets, strict=False)
         ]
         if pixels:
             parts["point"] = all(points)
@@ -105,7 +106,7 @@ def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, Ski
 
 
 def _plain(step: Any) -> tuple[Any, ...]:
-    """What of a step must be equal: numbers, choices, text, the target's place and whether it points; not words or point."""
+    """What of a step must be equal: numbers, choices, text, place, whether it points; not where to, nor the label."""
     target = step.target
     kept = tuple(
         (k, round(v, 3) if isinstance(v, (int, float)) else v) for k, v in sorted(step.args.items()) if k != "target"
@@ -167,7 +168,7 @@ def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
 
 
 def groups(verdicts: Sequence[Verdict]) -> dict[str, dict[str, list[Verdict]]]:
-    """The verdicts by author, tag, skill, decision and size of the smallest object pointed at (pixels of a 320×240 picture)."""
+    """The verdicts by author, tag, skill, decision and the smallest object pointed at (pixels of a 320×240 picture)."""
     sorted_by: dict[str, dict[str, list[Verdict]]] = {
         name: defaultdict(list) for name in ("author", "tag", "skill", "decision", "pixels")
     }

@@ -1,4 +1,4 @@
-"""Training of the whole model: language and grounding on label patches, the tower put in their place, then everything together."""
+"""Training of the whole model: language and grounding on label patches, the tower in their place, everything."""
 
 from __future__ import annotations
 
@@ -64,11 +64,12 @@ class Trainer:
         self.codec = PlanCodec(tokenizer)
         vocabulary = self.codec.vocabulary
         self.collator = Collator(PromptCodec(tokenizer), self.codec, vocabulary["<s>"], vocabulary["<pad>"])
-        self.model = build_model(tokenizer, seed=seed)
-        width = self.model.config.text_config.d_model
+        self.model: Any = build_model(tokenizer, seed=seed)
+        settings: Any = self.model.config
+        width = settings.text_config.d_model
         self.probes = Probes(width, KINDS_KNOWN, COLORS_KNOWN)
         self.symbols = SymbolicPatches(width)
-        self.heads = DenseHeads(self.model.config.vision_config.embed_dim[-1])
+        self.heads = DenseHeads(settings.vision_config.embed_dim[-1])
         self.answer_loss = AnswerLoss(self.codec.coordinate_ids, len(vocabulary))
 
     def questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
@@ -77,7 +78,7 @@ class Trainer:
         return [question for question in made if question is not None]
 
     def some_questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
-        """Exactly `count` questions for training (fewer where a frame gives none), more of them about things than people ask."""
+        """`count` questions for training (fewer where a frame gives none), more about things than people ask."""
         kept: list[Question] = []
         for _ in range(4):
             made = self.questions(shard, frame, count, rng)
@@ -212,10 +213,10 @@ class Trainer:
         )
 
     def take_tower(self, frames: int = 400) -> float:
-        """Load the pretrained tower and solve for the projection that gives label patches' tokens; returns the share explained.
+        """Load the pretrained tower and solve for the projection that gives label patches' tokens; the share explained.
 
-        Closed form: ridge regression from the tower's features to the label embeddings before their norm. Its constant goes
-        into the projector's position table, which is added before the projection.
+        Closed form: ridge regression from the tower's features to the label embeddings before their norm. Its constant
+        goes into the projector's position table, which is added before the projection.
         """
         state = torch.load(self.out / "tower.pt", map_location="cpu", weights_only=True)["modules"]
         self.model.model.vision_tower.load_state_dict(state["tower"])
@@ -261,7 +262,7 @@ class Trainer:
         patches: int = 112,
         whole: float = 0.15,
     ) -> None:
-        """Everything together on pictures; a share `whole` of the batches keeps all patches. State and scores: `out/joint.*`."""
+        """Everything on pictures; a share `whole` of the batches keeps all patches. State and scores: `out/joint.*`."""
         tower = list(self.model.model.vision_tower.parameters()) + list(self.heads.parameters())
         rest = [p for p in self.model.parameters() if all(p is not q for q in tower)] + list(self.probes.parameters())
         loop = Loop(

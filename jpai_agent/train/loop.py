@@ -1,4 +1,4 @@
-"""The training loop: a wall-time budget, resumable at any moment, several processes by torchrun, curves as a picture."""
+"""The training loop: a wall-time budget, resumable at any moment, several processes by torchrun, curves as PNG."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start_processes() -> tuple[int, int]:
 
 
 def learning_rate(base: float, step: int, share: float, floor: float = 0.03) -> float:
-    """Warm-up over WARMUP_STEPS, then a cosine down to `floor` of the base over the budget; `share` of it is used up."""
+    """Warm-up over WARMUP_STEPS, then a cosine down to `floor` of the base; `share` of the budget is used up."""
     cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     return base * min(1.0, (step + 1) / WARMUP_STEPS) * cosine
 
@@ -36,8 +36,8 @@ def learning_rate(base: float, step: int, share: float, floor: float = 0.03) -> 
 class Loop:
     """Runs `step` until the budget of seconds is used up, over any number of restarts.
 
-    `modules` are saved and restored with the optimizer's state, the counters and the history; the history is also written as
-    `<name>.jsonl` and drawn as `<name>.png`.
+    `modules` are saved and restored with the optimizer's state, the counters and the history, which is also
+    written as `<name>.jsonl` and drawn as `<name>.png`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Loop:
         every_s: float = 600.0,
         check: Callable[[], dict[str, float]] | None = None,
     ) -> None:
-        """Train until the budget ends. `losses_of` gives (loss, named parts, questions); `check` is called every `every_s`."""
+        """Train until the budget ends. `losses_of` gives (loss, parts, questions); `check` runs every `every_s`."""
         sums: dict[str, float] = {}
         count, questions = 0, 0
         logged = saved = last = time.monotonic()
@@ -137,7 +137,8 @@ class Loop:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
         flat /= self.world
-        for parameter, part in zip(self.parameters, flat.split([gradient.numel() for gradient in gradients]), strict=False):
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for parameter, part in zip(self.parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
     def _agree(self, over: bool) -> bool:

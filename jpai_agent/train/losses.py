@@ -1,11 +1,11 @@
 """What training asks of a forward pass: the answer's tokens, and that patches and attention heads find what is meant.
 
 Besides the usual cross entropy of the answer (coordinates smoothed over their neighbours), auxiliary losses ask
-- that the encoder's states at image patches tell, by a linear probe, which patches are the plan's first, second and third target
-  and which are candidates that the words fit (heat maps);
+- that the encoder's states at image patches tell, by a linear probe, which patches are the plan's first, second and
+  third target and which are candidates that the words fit (heat maps);
 - that the words of a label tell its object's kind and colour half-way up;
-- that single heads look where they should: label words at their object's patches and these at the words, decoder heads at the
-  object when a coordinate is due, at the words when a label is copied.
+- that single heads look where they should: label words at their object's patches and these at the words, decoder heads
+  at the object when a coordinate is due, at the words when a label is copied.
 
 Probes live in `Probes` and are thrown away after training.
 """
@@ -24,7 +24,8 @@ from jpai_agent.train.trace import Trace
 MAX_TARGETS = 3
 CHANNELS = MAX_TARGETS + 1  # targets 1..3 of the plan, then all candidates that are mentioned
 HEAT_LAYERS = (1, 2, 3)
-WORD_LAYER = 1  # (with GROUND_LAYER and the heads, see trace.TAUGHT_*) encoder layer whose words tell kind and colour; its head 1 takes patches to words
+# taught heads come first in their layer, see trace.TAUGHT_ENCODER_HEADS
+WORD_LAYER = 1  # encoder layer whose words tell kind and colour; its head 1 takes patches to words
 GROUND_LAYER = 2  # encoder layer whose head 0 takes words to patches
 X_HEAD, Y_HEAD, COPY_HEAD = 0, 1, 2
 HEAT_POSITIVE_WEIGHT = 6.0
@@ -34,12 +35,13 @@ IGNORE = -100
 
 @dataclass
 class Batch:
-    """Tensors of B questions over K patches each, T prompt and A answer tokens; P points, N labels, C copied characters.
+    """Tensors of B questions over K patches, T prompt and A answer tokens; P points, N labels, C copied characters.
 
     Attributes:
         rows: (B,) frame of each question among the batch's frames.
         cells: (B, K) grid index of its patches, -1 for padding.
-        prompt, prompt_mask: (B, T); answer_in, answer_out: (B, A) decoder input and what it should say, IGNORE for padding.
+        prompt, prompt_mask: (B, T).
+        answer_in, answer_out: (B, A) decoder input and what it should say, IGNORE for padding.
         heat: (B, CHANNELS, K) 1 where the patch belongs to the channel's objects.
         point_at: (P, 4) question, step before x, step before y, index of the target among MAX_TARGETS.
         point_goal: (P, K) where the head should look, rows sum to 1.
@@ -78,12 +80,17 @@ class Probes(nn.Module):
         self.heat = nn.ModuleList(nn.Linear(width, CHANNELS) for _ in HEAT_LAYERS)
         self.kind = nn.Linear(width, kinds)
         self.color = nn.Linear(width, colors)
-        for probe in self.heat:
-            nn.init.constant_(probe.bias, -3.0)
+        for name, parameter in self.heat.named_parameters():
+            if name.endswith("bias"):
+                nn.init.constant_(parameter, -3.0)
 
 
 class AnswerLoss(nn.Module):
     """Cross entropy of answers; a coordinate's goal is spread over its neighbours with a spread of `sigma_bins`."""
+
+    soft: Tensor
+    place: Tensor
+    ids: Tensor
 
     def __init__(self, coordinate_ids: list[int], vocabulary: int, sigma_bins: float = 0.8) -> None:
         super().__init__()
@@ -115,7 +122,7 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def heat_loss(states: Tensor, probe: nn.Module, batch: Batch) -> Tensor:
-    """Binary cross entropy of the heat maps that `probe` reads from an encoder layer, patches of targets weighing more."""
+    """Binary cross entropy of the heat maps that `probe` reads from a layer, targets' patches weighing more."""
     known = (batch.cells >= 0)[:, None]
     logits = probe(states[:, 1 : 1 + batch.cells.shape[1]]).transpose(1, 2).float()
     loss = functional.binary_cross_entropy_with_logits(logits, batch.heat, reduction="none")
@@ -165,7 +172,9 @@ AUXILIARY_WEIGHTS = {"heat": 3.0, "look": 0.3, "copy": 0.2, "ground": 0.2, "read
 def all_losses(trace: Trace, probes: Probes, answer_loss: AnswerLoss, batch: Batch) -> dict[str, Tensor]:
     """Every loss by name; `answer` is the one that counts, the rest are weighted by AUXILIARY_WEIGHTS."""
     losses = {"answer": answer_loss(trace.logits, batch.answer_out)}
-    heats = [heat_loss(trace.layers[layer], probe, batch) for layer, probe in zip(HEAT_LAYERS, probes.heat, strict=False)]
+    heats = [
+        heat_loss(trace.layers[layer], probe, batch) for layer, probe in zip(HEAT_LAYERS, probes.heat, strict=True)
+    ]
     losses["heat"] = torch.stack(heats).mean()
     return losses | attention_losses(trace, batch) | word_losses(trace, probes, batch)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -46,7 +45,7 @@ class ModelSize:
 
 def build_config(tokenizer: PreTrainedTokenizerFast, size: ModelSize) -> Florence2Config:
     """The configuration of a model of that size over the tokenizer's vocabulary."""
-    ids = {
+    ids: dict[str, Any] = {
         name: tokenizer.convert_tokens_to_ids(token)
         for name, token in {"pad": PAD, "bos": BOS, "eos": EOS, "image": IMAGE}.items()
     }
@@ -90,16 +89,10 @@ def build_config(tokenizer: PreTrainedTokenizerFast, size: ModelSize) -> Florenc
         "max_position_embeddings": max(GRID_W, GRID_H),
         "max_temporal_embeddings": 1,
     }
+    extra: dict[str, Any] = {f"{name}_token_id": ids[name] for name in ("pad", "bos", "eos", "image")}
     return Florence2Config(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=ids["image"],
-        tie_word_embeddings=True,
-        pad_token_id=ids["pad"],
-        bos_token_id=ids["bos"],
-        eos_token_id=ids["eos"],
-        decoder_start_token_id=ids["bos"],
-    )
+        text_config=text, vision_config=vision, tie_word_embeddings=True, decoder_start_token_id=ids["bos"], **extra
+    )  # type: ignore[call-arg]
 
 
 def build_model(
@@ -141,8 +134,8 @@ def cell_centres() -> tuple[torch.Tensor, torch.Tensor]:
 def tie_coordinates(model: Florence2ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
     """Start the encoder's positions of the image tokens from the codes that the coordinate tokens start from.
 
-    Half of a patch's position holds the code of its x, half that of its y; a coordinate token holds the code of its value in
-    both halves. Reading a point off the attended patch is then a linear map from the first step of training on.
+    Half of a patch's position holds the code of its x, half that of its y; a coordinate token has that of its value
+    in both halves. Reading a point off the attended patch is then a linear map from the first step of training on.
     """
     language = model.model.language_model
     width = language.config.d_model
@@ -172,7 +165,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> Florence2Processor:
         image_std=[0.5] * 3,
         do_convert_rgb=True,
     )
-    images.image_seq_length = IMAGE_TOKENS
+    images.image_seq_length = IMAGE_TOKENS  # type: ignore[attr-defined]
     tokenizer.chat_template = CHAT_TEMPLATE  # Florence2Processor drops one of its own when it is loaded
     return Florence2Processor(images, tokenizer)
 
@@ -182,7 +175,7 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
-def save_checkpoint(folder: Path, model: nn.Module, processor: Any, notes: dict[str, Any] | None = None) -> None:
+def save_checkpoint(folder: Path, model: Any, processor: Any, notes: dict[str, Any] | None = None) -> None:
     """Save model, processor, chat template and generation settings, and what training says about them."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -1,7 +1,7 @@
 """Frames without pixels: labels of painted scenes, and patches made of labels in place of the image tower's features.
 
-The language side learns on these first: a frame costs a millisecond to paint and a patch a single matrix product, and what a perfect
-tower would see is exactly what the words must be bound to.
+The language side learns on these first: they cost next to nothing, and what a perfect tower would see is exactly what
+the words must be bound to.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def paint_shard(count: int, seed: int) -> FrameShard:
 
 
 def project_solid(thing: ObjectSpec, robot_pose: tuple[float, float, float]) -> np.ndarray | None:
-    """Convex outline (n, 1, 2) int32 of the object's solid in a 320×240 picture of the cart's camera; None when not before it."""
+    """Convex outline (n, 1, 2) int32 of the object's solid in a 320×240 picture; None when not before the camera."""
     camera = _front_camera()
     x, y, heading = rendered.relative_pose(robot_pose, thing.pose)
     width, depth, height = thing.dimensions_m
@@ -79,7 +79,7 @@ def project_solid(thing: ObjectSpec, robot_pose: tuple[float, float, float]) -> 
 
 
 def cell_features(shard: FrameShard, indices: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """What a perfect tower would tell of each patch, `(n, PATCHES, FEATURES)` float32; with `rng` it errs as a real one does."""
+    """What a perfect tower would tell of each patch, `(n, PATCHES, FEATURES)` float32; with `rng` it errs at times."""
     n = len(indices)
     kind = shard.cell_kind[indices].reshape(n, -1) + 1
     color = shard.cell_color[indices].reshape(n, -1) + 1

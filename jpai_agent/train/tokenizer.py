@@ -1,7 +1,7 @@
 """The embedded model's words: characters of Japanese text, and tokens for the skeleton of plans and for coordinates.
 
-The vocabulary has four parts: control tokens (`<s>`, `⟦cart⟧` ...), characters, coordinate tokens ("16", "24" ... "992")
-and plan pieces (`{"skill":"go_to","target":{"label":"` ...), built from the skills' own argument names. Joining the token
+The vocabulary has four parts: control tokens (`<s>`, `⟦cart⟧` ...), characters, coordinate tokens ("16" ... "992") and
+plan pieces (`{"skill":"go_to","target":{"label":"` ...), built from the skills' own argument names. Joining the token
 strings of an answer gives exactly the plan's canonical JSON. Text is only ever cut into characters, so nothing that a
 user says can turn into a plan piece or a coordinate.
 """
@@ -48,11 +48,14 @@ RESERVED = "<>⟦⟧"
 
 CHAT_TEMPLATE = """\
 {%- macro say(text, limit) -%}
-{{ (text or '') | replace('<', '') | replace('>', '') | replace('⟦', '') | replace('⟧', '') | trim | string | truncate(limit, True, '', 0) }}
+{%- set plain = (text or '') | replace('<', '') | replace('>', '') | replace('⟦', '') | replace('⟧', '') | trim -%}
+{{ (plain | string)[:limit] }}
 {%- endmacro -%}
 {%- macro words(content) -%}
 {%- if content is string -%}{{ content }}
-{%- else -%}{%- for part in content -%}{%- if part.type == 'text' -%}{{ part.text }}{%- endif -%}{%- endfor -%}{%- endif -%}
+{%- else -%}
+{%- for part in content -%}{%- if part.type == 'text' -%}{{ part.text }}{%- endif -%}{%- endfor -%}
+{%- endif -%}
 {%- endmacro -%}
 {%- set state = messages[0] if messages[0].role == 'system' else {} -%}
 {%- set ns = namespace(now='', earlier='', asked=false, reply='') -%}
@@ -101,7 +104,7 @@ def base_characters() -> list[str]:
 
 
 def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list[str]:
-    """Strings of several characters that plans are made of. Each holds a double quote, which no text inside a plan does."""
+    """Strings of several characters that plans are made of. Each holds a double quote, which no text in a plan does."""
     pieces = [
         '{"decision":"act","steps":[',
         '],"reason":null}',
@@ -188,7 +191,7 @@ def nearest_coordinate(value: float) -> int:
 
 
 class PromptCodec:
-    """Prompts as token ids, the same ids as `tokenizer("<s>" + prompt_text(...) + "</s>")` but quicker and with positions."""
+    """Prompts as token ids: those of `tokenizer("<s>" + prompt_text(...) + "</s>")`, but quicker and with positions."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.vocabulary: dict[str, int] = tokenizer.get_vocab()
@@ -239,7 +242,7 @@ class PlanCodec:
         self._encode_cached = lru_cache(maxsize=50_000)(self._encode_text)
 
     def encode(self, plan: ActionPlan) -> list[int]:
-        """Token ids of the plan's canonical JSON (NFKC, without its reply), points at the nearest coordinate token, `</s>` last."""
+        """Token ids of the canonical JSON (NFKC, no reply), points at the nearest coordinate token, `</s>` last."""
         text = unicodedata.normalize("NFKC", ActionPlan(plan.decision, plan.steps, plan.reason).to_json())
         return [*self._encode_cached(text), self.eos]
 

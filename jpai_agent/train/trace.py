@@ -1,17 +1,16 @@
 """The model's forward pass over chosen patches, with attention scores: what training needs and inference does not.
 
-It runs the checkpoint's own modules (so nothing here is saved), but (1) may leave out patches of plain background, which makes a
-training step several times cheaper, and (2) returns the scores of some attention heads, so that losses can teach them.
+It runs the checkpoint's own modules (so nothing here is saved), but (1) may leave out patches of background, which
+makes a step several times cheaper, and (2) returns the scores of some attention heads, so that losses can teach them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
-from transformers import Florence2ForConditionalGeneration
 
 from jpai_agent.train.model import IMAGE_TOKENS
 
@@ -26,7 +25,7 @@ class Trace:
     Attributes:
         logits: (batch, answer, vocabulary).
         layers: Encoder states after each layer, (batch, S, d).
-        encoder_scores: Per encoder layer masked attention scores before softmax of the taught heads, (batch, 0..2, S, S).
+        encoder_scores: Per encoder layer masked scores of the taught heads before softmax, (batch, 0..2, S, S).
         cross_scores: Those of the last decoder layer's attention on the encoder, (batch, 3, answer, S).
     """
 
@@ -37,7 +36,7 @@ class Trace:
 
 
 def _attend(
-    module: nn.Module, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor, scored: int = 0
+    module: Any, queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor, scored: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The attention's output and the scores of its first `scored` heads, which are what losses teach."""
     batch, length, width = queries.shape
@@ -54,7 +53,7 @@ def _attend(
 
 
 def patch_embeddings(
-    model: Florence2ForConditionalGeneration, pixel_values: torch.Tensor
+    model: Any, pixel_values: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The tower's raw features `(n, 192, 12, 20)` and the projected image tokens `(n, 241, d)` of `pixel_values`."""
     features = model.model.vision_tower(pixel_values).last_hidden_state
@@ -62,13 +61,13 @@ def patch_embeddings(
 
 
 def gather_patches(tokens: torch.Tensor, rows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Image tokens `(n, 241, d)` of frame `rows` `(batch,)` for `cells` `(batch, K)`, the pooled token first: `(batch, 1+K, d)`."""
+    """Of image tokens (n, 241, d) the pooled one and `cells` (batch, K) of frames `rows` (batch,): (batch, 1+K, d)."""
     index = torch.cat([torch.zeros_like(cells[:, :1]), cells + 1], dim=1)
     return tokens[rows[:, None], index]
 
 
 def encode(
-    model: Florence2ForConditionalGeneration,
+    model: Any,
     image: torch.Tensor,
     cells: torch.Tensor,
     prompt: torch.Tensor,
@@ -77,7 +76,7 @@ def encode(
     """Encoder states per layer, attention scores per layer, and the key bias `(batch, 1, 1, S)`.
 
     Args:
-        image: (batch, 1 + K, d) pooled token and patches; cells: (batch, K) their index on the grid, negative for padding.
+        image: (batch, 1 + K, d) pooled token and patches; cells: (batch, K) their grid index, negative for padding.
         prompt: (batch, T) token ids from `<s>` to `</s>`; prompt_mask: (batch, T) true where there is one.
     """
     language = model.model.language_model
@@ -100,9 +99,9 @@ def encode(
 
 
 def decode(
-    model: Florence2ForConditionalGeneration, answer: torch.Tensor, memory: torch.Tensor, bias: torch.Tensor
+    model: Any, answer: torch.Tensor, memory: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits `(batch, answer, vocabulary)` and the last layer's taught cross-attention scores for decoder inputs `answer`."""
+    """Logits `(batch, answer, vocabulary)` and the last layer's taught cross-attention scores for inputs `answer`."""
     decoder = model.model.language_model.decoder
     length = answer.shape[1]
     offset = decoder.embed_positions.offset
@@ -119,7 +118,7 @@ def decode(
 
 
 def trace(
-    model: Florence2ForConditionalGeneration,
+    model: Any,
     image: torch.Tensor,
     cells: torch.Tensor,
     prompt: torch.Tensor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from jpai_agent.plan.parse import LABEL_MAX_CHARS, REPLY_MAX_CHARS
@@ -12,25 +12,26 @@ from jpai_agent.plan.types import REASONS
 DECODED_STEPS_MAX = 8
 
 
-def json_schema(skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str]) -> dict[str, Any]:
+def json_schema(skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str], *,
+                reply: bool = True) -> dict[str, Any]:
     """The JSON schema of a plan for these skills, cameras and place ids, properties in the plan language's order.
 
     Args:
         skills: The robot's skills by name.
         cameras: Names that a target's point may refer to; with none there are no points.
         places: Place ids of the map; with none there are no places.
+        reply: Whether the model may word its own reply.
     """
     steps = [step for spec in skills.values() for step in _steps(spec)]
-    reply = _words(REPLY_MAX_CHARS)
-    act = _object({"decision": {"const": "act"},
-                   "steps": {"type": "array", "items": {"anyOf": steps}, "minItems": 1, "maxItems": DECODED_STEPS_MAX},
-                   "reason": {"type": "null"}, "reply": reply}, optional=("reply",))
+    end = {"reply": _words(REPLY_MAX_CHARS)} if reply else {}
+    listed = {"type": "array", "items": {"anyOf": steps}, "minItems": 1, "maxItems": DECODED_STEPS_MAX}
+    act = _object({"decision": {"const": "act"}, "steps": listed, "reason": {"type": "null"}} | end, optional=end)
     rest = _object({"decision": {"enum": ["ask", "refuse"]}, "steps": {"type": "array", "maxItems": 0},
-                    "reason": {"enum": list(REASONS)}, "reply": reply}, optional=("reply",))
+                    "reason": {"enum": list(REASONS)}} | end, optional=end)
     return {"anyOf": [act, rest], "$defs": _targets(cameras, places)}
 
 
-def _object(properties: dict[str, Any], optional: Sequence[str] = ()) -> dict[str, Any]:
+def _object(properties: dict[str, Any], optional: Collection[str] = ()) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": [key for key in properties if key not in optional],
             "additionalProperties": False}
 

@@ -1,0 +1,133 @@
+"""Run any local checkpoint that transformers maps to AutoModelForImageTextToText: no remote code, safetensors only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, LogitsProcessor, LogitsProcessorList
+
+from jpai_agent.plan import SkillSpec
+from jpai_agent.skills import skills_for
+from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
+from jpai_agent.vlm.codecs import CODECS, codec_for, probe
+from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, tokenizer_info
+from jpai_agent.vlm.prompt import check_prompt, messages
+
+log = logging.getLogger(__name__)
+
+ANSWER_TOKENS_MAX = 320
+
+
+class HfBackend:
+    """A checkpoint folder run with transformers and torch, decoding greedily under the plan grammar.
+
+    Args:
+        folder: Local checkpoint with a chat template. Its code, if any, is not run; weights must be safetensors.
+        threads: Of torch on the CPU.
+        device: "cpu", "cuda" ...; None takes an accelerator where there is one.
+        skills: Skills by robot name.
+        find_codec: Show the model the probe image to find out how it writes points.
+
+    Raises:
+        VlmError: model_unavailable when transformers cannot load the folder.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1, device: str | None = None, name: str = "",
+                 skills: Callable[[str], Mapping[str, SkillSpec]] = skills_for, find_codec: bool = True) -> None:
+        self.name = name or folder.name
+        self._skills = skills
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if self.device == "cpu":
+            torch.set_num_threads(threads)
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            self._processor: Any = AutoProcessor.from_pretrained(folder, **local)
+            self._model: Any = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **local)
+            self._model = self._model.to(self.device).eval()
+        except (OSError, ValueError, ImportError, KeyError) as error:
+            raise VlmError("model_unavailable", f"transformers cannot load {folder}: {error}") from error
+        config = self._model.config
+        self._tokenizer = self._processor.tokenizer
+        self._encoder_decoder = bool(config.is_encoder_decoder)
+        vocab_size = config.get_text_config().vocab_size
+        self._eos = self._tokenizer.eos_token_id
+        self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size))
+        self.codec = codec_for(config.model_type)
+        if find_codec:
+            found = probe(self._ask, self.codec.name, self._seen_size)
+            self.codec = CODECS[found.best or self.codec.name]
+
+    def plan(self, request: PlanRequest) -> PlanAnswer:
+        """The model's answer, its points in the project's convention. Raises VlmError."""
+        request.check()
+        answer = self._ask(request)
+        size = self._seen_size(next(iter(request.images.values())))
+        return replace(answer, text=self.codec.rewrite(answer.text, size))
+
+    def warm(self, request: PlanRequest) -> None:
+        """Compile the grammar and run the model once."""
+        self.plan(request)
+
+    @torch.inference_mode()
+    def _ask(self, request: PlanRequest) -> PlanAnswer:
+        began = time.perf_counter()
+        skills = self._skills(request.robot)
+        # large models may word their own replies; for a small one language words the plan
+        grammar = self._grammars.compiled(skills, list(request.images), list(request.places),
+                                          reply=not self._encoder_decoder)
+        owner = self._tokenizer if getattr(self._processor, "chat_template", None) is None else self._processor
+        prompt = owner.apply_chat_template(messages(request, skills), tokenize=False, add_generation_prompt=True)
+        check_prompt(prompt, request.instruction)
+        images = [Image.fromarray(image) for image in request.images.values()]
+        inputs = self._processor(images=images, text=prompt, return_tensors="pt").to(self.device)
+        prepared = time.perf_counter()
+        constraint = _Constraint(self._grammars.mask(grammar))
+        output = self._model.generate(**inputs, max_new_tokens=ANSWER_TOKENS_MAX, do_sample=False, num_beams=1,
+                                      eos_token_id=self._eos, logits_processor=LogitsProcessorList([constraint]))
+        ended = time.perf_counter()
+        skipped = 1 if self._encoder_decoder else inputs["input_ids"].shape[1]
+        tokens = output[0, skipped:].tolist()
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        spent = {"prepare": prepared - began, "decode": ended - prepared - constraint.mask.spent_s,
+                 "grammar": constraint.mask.spent_s, "total": ended - began}
+        return PlanAnswer(text, constraint.confidence, {part: 1000 * seconds for part, seconds in spent.items()},
+                          int(inputs["input_ids"].shape[1]), len(tokens), self.name)
+
+    def _seen_size(self, image: np.ndarray) -> tuple[int, int]:
+        """(width, height) of the image as the processor resizes it, where it says so; else its own."""
+        height, width = image.shape[:2]
+        if self.codec.name != "abs_px":
+            return width, height
+        processor: Any = self._processor.image_processor
+        grid = processor(images=Image.fromarray(image), return_tensors="pt").get("image_grid_thw")
+        if grid is None:
+            return width, height
+        _, rows, columns = grid[0].tolist()
+        return columns * processor.patch_size, rows * processor.patch_size
+
+
+class _Constraint(LogitsProcessor):
+    """Holds generation to the grammar, batch of one, and keeps the first decision's probability."""
+
+    def __init__(self, mask: TokenMask) -> None:
+        self.mask = mask
+        self.confidence = 0.0
+        self._begun = False
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        if self._begun and not self.mask.accept(int(input_ids[0, -1])):
+            raise VlmError("plan_error", "the model left the grammar")
+        allowed = torch.from_numpy(self.mask.allowed()).to(scores.device)
+        scores = scores.masked_fill(~allowed, float("-inf"))
+        if not self._begun:
+            self.confidence = float(torch.softmax(scores[0].float(), dim=-1).max())
+            self._begun = True
+        return scores

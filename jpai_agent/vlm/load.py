@@ -1,0 +1,40 @@
+"""The one door to a model: a folder in, a backend out, every file checked first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jpai_agent.vlm.backend import VlmBackend, VlmError
+from jpai_agent.vlm.manifest import MANIFEST, verify
+from jpai_agent.world.paths import resource
+
+MODEL_ENV = "JPAI_MODEL"
+
+
+def default_model_dir() -> Path:
+    """The embedded checkpoint, or the folder that the environment variable JPAI_MODEL names."""
+    return Path(os.environ.get(MODEL_ENV) or resource("models", "embedded"))
+
+
+def load_backend(model_dir: Path | str | None = None, *, threads: int = 1) -> VlmBackend:
+    """The backend for a model folder: ONNX Runtime where it holds exported graphs, else transformers.
+
+    A folder with a manifest is checked against it. A folder without one is taken as a checkpoint of the user's own,
+    from local files alone: safetensors only, no code from the checkpoint.
+
+    Raises:
+        VlmError: model_missing or model_altered, naming the file.
+    """
+    folder = Path(model_dir) if model_dir is not None else default_model_dir()
+    if not folder.is_dir():
+        raise VlmError("model_missing", f"no model folder {folder}")
+    exported = (folder / "onnx").is_dir()
+    name = verify(folder).name if exported or (folder / MANIFEST).is_file() else folder.name
+    if exported:
+        from jpai_agent.vlm.onnx_backend import OnnxBackend
+
+        return OnnxBackend(folder, threads=threads, name=name)
+    from jpai_agent.vlm.hf_backend import HfBackend
+
+    return HfBackend(folder, threads=threads, name=name)

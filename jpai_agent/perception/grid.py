@@ -1,8 +1,9 @@
-"""Remember what stands around the robot: an evidence grid in the odom frame with one layer for depth and one for lidar."""
+"""Remember what stands around the robot: an evidence grid in the odom frame, one layer for depth, one for lidar."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -111,13 +112,14 @@ class ObstacleGrid:
         """Forget what stands within `radius_m` of a point (2,): a mover is there or was there."""
         side = self._top_m.shape[0]
         centre = ((xy + self._half_m) / CELL_M).astype(int)
-        reach = int(math.ceil(radius_m / CELL_M))
+        reach = math.ceil(radius_m / CELL_M)
         low, high = np.maximum(centre - reach, 0), np.minimum(centre + reach + 1, side)
         window = (slice(low[1], high[1]), slice(low[0], high[0]))
         rows, columns = np.ogrid[window]
         near = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= reach**2
-        for layer in (*self._evidence.values(), self._top_m):
+        for layer in self._evidence.values():
             layer[window][near] = 0
+        self._top_m[window][near] = 0
         self._boxes = None
 
     def boxes(self) -> list[Box]:
@@ -142,20 +144,29 @@ class ObstacleGrid:
         starts = np.searchsorted(owners, np.arange(1, count + 1))
         tops_m = self._top_m[window]
         found = []
-        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        for start, stop in pairwise(starts):
             if stop - start < SMALLEST_CELLS and evidence[rows[start], columns[start]] < LONE_EVIDENCE:
                 continue
             cells = np.stack([columns[start:stop], rows[start:stop]], axis=1)
             (x, y), (width, height), angle_deg = cv2.minAreaRect(cells.astype(np.float32))
             top_m = float(tops_m[rows[start:stop], columns[start:stop]].max())
             centre = (np.array([x, y]) + low + 0.5) * CELL_M - self._half_m
-            found.append((float(centre[0]), float(centre[1]), math.radians(angle_deg),
-                          (width + 1) * CELL_M / 2, (height + 1) * CELL_M / 2, top_m))
+            found.append(
+                (
+                    float(centre[0]),
+                    float(centre[1]),
+                    math.radians(angle_deg),
+                    (width + 1) * CELL_M / 2,
+                    (height + 1) * CELL_M / 2,
+                    top_m,
+                )
+            )
         return found
 
 
-def depth_reading(points: np.ndarray, pose: np.ndarray, *, floor_m: float, ceiling_m: float, reach_m: float,
-                  blind_m: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def depth_reading(
+    points: np.ndarray, pose: np.ndarray, *, floor_m: float, ceiling_m: float, reach_m: float, blind_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split a depth frame into what it hit and what it looked through.
 
     Args:

@@ -1,4 +1,4 @@
-"""Find and follow what moves: lidar clusters tracked at constant velocity, told from standing things by the free space they enter."""
+"""Find and follow what moves: lidar clusters at constant velocity that enter what was seen to be free."""
 
 from __future__ import annotations
 

@@ -63,6 +63,10 @@ class Perception:
         """True once the robot knows where it is."""
         return self._pose.ready
 
+    def can_ground(self, camera: str) -> bool:
+        """True once the robot knows where it is and has depth of that camera to find points in."""
+        return self._pose.ready and any(frame.depth.camera == camera for frame in self._frames)
+
     def update(self, observation: Observation) -> None:
         """Take in what the sensors have delivered."""
         self._stamp_s = observation.stamp_s
@@ -94,7 +98,8 @@ class Perception:
         x0, y0, x1, y1 = self.world_map.bounds_m
         boxes = self._grid.boxes()
         centres = transform(map_from_odom, np.array([box[:2] for box in boxes]).reshape(-1, 2))
-        inside = ((centres > [x0 - WALL_M, y0 - WALL_M]) & (centres < [x1 + WALL_M, y1 + WALL_M])).all(axis=1)
+        low, high = np.array([x0, y0]) - WALL_M, np.array([x1, y1]) + WALL_M
+        inside = np.all((centres > low) & (centres < high), axis=1).tolist()
         names = self._names(centres, set(things))
         obstacles = []
         for name, centre, (_, _, yaw, half_x, half_y, top_m), within in zip(names, centres, boxes, inside, strict=True):
@@ -118,7 +123,8 @@ class Perception:
             image_stamp_s: Time of the frame that the point refers to.
 
         Returns:
-            The target, or None when nothing can be found at the point (no depth there, beyond the walls, no such frame).
+            The target, or None when nothing can be found at the point (no depth there, beyond the walls, no such
+            frame).
         """
         label = target.label or ""
         if target.point is None:
@@ -126,8 +132,11 @@ class Perception:
                 return None
             place = self.world_map.place(target.place)
             return GroundedTarget(label or place.names[0], place.x_m, place.y_m, "place", place.yaw_rad)
-        frame = min((f for f in self._frames if f.depth.camera == target.camera),
-                    key=lambda f: abs(f.depth.stamp_s - image_stamp_s), default=None)
+        frame = min(
+            (f for f in self._frames if f.depth.camera == target.camera),
+            key=lambda f: abs(f.depth.stamp_s - image_stamp_s),
+            default=None,
+        )
         if frame is None or abs(frame.depth.stamp_s - image_stamp_s) > 0.5:
             return None
         spot = self._spot(frame, target.point)
@@ -161,7 +170,9 @@ class Perception:
         self._frames.append(_Frame(depth, pose.copy(), self._pose.pose.copy()))
         points = self._points(depth, 2).reshape(-1, 3)
         points = points[np.isfinite(points[:, 0])]
-        hits, tops_m, free = depth_reading(points, pose, floor_m=FLOOR_M, ceiling_m=CEILING_M, reach_m=REACH_M, blind_m=1.2)
+        hits, tops_m, free = depth_reading(
+            points, pose, floor_m=FLOOR_M, ceiling_m=CEILING_M, reach_m=REACH_M, blind_m=1.2
+        )
         # the farther, the coarser: what may be the wall is left to the map
         margin_m = WALL_M + WALL_PER_M * np.linalg.norm(hits - pose[:2], axis=1)
         keep = self._within_walls(hits, margin_m) & ~self._near_mover(hits)
@@ -199,7 +210,8 @@ class Perception:
 
     def _within_walls(self, odom_xy: np.ndarray, margin_m: float | np.ndarray = WALL_M) -> np.ndarray:
         """(N,) whether points in odom lie inside the map's bounds, clear of the walls by a margin (scalar or (N,))."""
-        xy = transform(self._pose.map_from_odom, odom_xy) if len(odom_xy) else odom_xy
+        assert self._pose.map_from_odom is not None, "no localiser fix yet"
+        xy = transform(self._pose.map_from_odom, odom_xy)
         x0, y0, x1, y1 = self.world_map.bounds_m
         to_wall_m = np.minimum(np.minimum(xy[:, 0] - x0, x1 - xy[:, 0]), np.minimum(xy[:, 1] - y0, y1 - xy[:, 1]))
         return to_wall_m > margin_m
@@ -216,8 +228,16 @@ class Perception:
             track.id = self._names(born[None, :], set())[0]
         xy = transform(map_from_odom, track.predict(now_s)[None, :])[0]
         velocity = compose(np.array([0.0, 0.0, map_from_odom[2]]), np.array([*track.velocity, 0.0]))
-        return Mover(track.id, float(xy[0]), float(xy[1]), float(velocity[0]), float(velocity[1]),
-                     max(PERSON_RADIUS_M, track.radius_m), 1.7, track.seen_s)
+        return Mover(
+            track.id,
+            float(xy[0]),
+            float(xy[1]),
+            float(velocity[0]),
+            float(velocity[1]),
+            max(PERSON_RADIUS_M, track.radius_m),
+            1.7,
+            track.seen_s,
+        )
 
     def _names(self, centres: np.ndarray, taken: set[str]) -> list[str]:
         """Ids for the things at `centres` (N, 2): each that of the nearest thing of the last scene, or a new one."""
@@ -245,5 +265,6 @@ class Perception:
             local = np.abs([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
             return float(np.hypot(*np.maximum(local - [thing.half_x_m, thing.half_y_m], 0.0)))
 
-        owner = min((*scene.obstacles, *scene.movers), key=gap_m, default=None)
+        things: list[Obstacle | Mover] = [*scene.obstacles, *scene.movers]
+        owner = min(things, key=gap_m, default=None)
         return owner if owner is not None and gap_m(owner) < 0.3 else None

@@ -9,7 +9,7 @@ from jpai_agent.world.sensors import Localization, Odometry
 
 
 class PoseEstimator:
-    """A Kalman filter over the transform map → odom (3,), which drifts slowly, so that poses are smooth and do not drift.
+    """A Kalman filter over the transform map → odom (3,), which drifts slowly: smooth poses that do not drift.
 
     The state moves only by the drift of odometry (about 1 % of the way); fixes correct it by their stated spread
     (Thrun, Burgard, Fox: Probabilistic Robotics, chapter 3).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class RobotSpec:
-    """One robot: what the controllers, the twin, the gate and perception need to know of it."""
+    """One robot: what the controllers, the twin, the gate and perception need to know of it.
+
+    `sha256` is the hash of the robot file and of the model that it names.
+    """
 
     name: str
     model_xml: Path
@@ -78,6 +82,7 @@ class RobotSpec:
     cameras: tuple[CameraSpec, ...]
     lidar: LidarSpec
     control_rate_hz: float
+    sha256: str
 
     @property
     def circumscribed_radius_m(self) -> float:
@@ -100,8 +105,10 @@ def load_robot(name: str) -> RobotSpec:
         raise ValueError(f"unknown robot {name!r}: no file {path.name}; known robots: {', '.join(known)}")
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
+        model_xml = resource("sim", "robots", data.pop("model_xml"))
         cameras = tuple(CameraSpec(**{**c, "position_m": tuple(c["position_m"])}) for c in data.pop("cameras"))
-        return RobotSpec(name=name, model_xml=resource("sim", "robots", data.pop("model_xml")),
+        return RobotSpec(name=name, model_xml=model_xml,
+                         sha256=hashlib.sha256(path.read_bytes() + model_xml.read_bytes()).hexdigest(),
                          limits=Limits(**data.pop("limits")), lidar=LidarSpec(**data.pop("lidar")), cameras=cameras, **data)
     except (KeyError, TypeError) as error:
         raise ValueError(f"robot file {path.name}: {error}") from error

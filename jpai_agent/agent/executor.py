@@ -1,0 +1,134 @@
+"""Run what was rehearsed: tick the program under its verdict, slow down when the scene has changed, stop when told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jpai_agent.control import Program, ProgramRunner, view_from_scene
+from jpai_agent.control.segments import Drive, LookFor
+from jpai_agent.plan import ActionPlan
+from jpai_agent.twin.changes import needs_rehearsal
+from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.world.robot import RobotSpec
+from jpai_agent.world.scene import Scene
+
+CHECK_EVERY_S = 0.2
+# while the rest is rehearsed again the robot slows to this
+SLOWED_MPS = 0.3
+
+
+class NotPermitted(RuntimeError):
+    """A program was to be started without a verdict that covers it."""
+
+
+@dataclass
+class Run:
+    """A program under way.
+
+    Attributes:
+        id: Names the run; the gate releases a hold only for another one.
+        plan: The plan that it carries out; program: the rehearsed part of it.
+        scene: The snapshot that was rehearsed last; verdict: what that rehearsal found.
+        change: Why the rest must be rehearsed again; None while the verdict holds.
+    """
+
+    id: str
+    plan: ActionPlan
+    program: Program
+    runner: ProgramRunner
+    scene: Scene
+    verdict: Verdict
+    change: str | None = None
+
+    @property
+    def step(self) -> int:
+        """Index in the plan of the step that it is at; past the program's last when it has ended."""
+        at = self.runner.step_of()
+        return at if at is not None else max((s.step for s in self.program.segments), default=-1) + 1
+
+    @property
+    def look_label(self) -> str | None:
+        """What a look is wanted for, while the robot stands and waits for one."""
+        if not self.runner.wants_look[0]:
+            return None
+        segment = self.program.segments[int(self.runner.segment[0])]
+        return segment.label if isinstance(segment, LookFor) else None
+
+    @property
+    def outcome(self) -> str | None:
+        """None while it runs, "done", or the reason by which it gave up."""
+        if not self.runner.finished[0]:
+            return None
+        return str(self.runner.failed[0]) or "done"
+
+
+class Executor:
+    """Runs one program at a time. The commands that it gives are requests; the gate has the last word."""
+
+    def __init__(self, robot: RobotSpec) -> None:
+        self.robot = robot
+        self.run: Run | None = None
+        self._runs = 0
+        self._checked_s = 0.0
+        self._ticked_s: float | None = None
+        self._brakes = ProgramRunner(Program((), (0.0, 0.0, 0.0)), robot, 1)
+
+    def start(self, plan: ActionPlan, program: Program, verdict: Verdict, binding: Binding, scene: Scene, now_s: float) -> Run:
+        """Begin a rehearsed program, in place of the one that runs.
+
+        Raises:
+            NotPermitted: The verdict did not pass, is void, or is bound to something else.
+        """
+        refusal = verdict.refusal(binding, now_s)
+        if refusal is not None:
+            raise NotPermitted(refusal)
+        self._runs += 1
+        runner = ProgramRunner(program, self.robot, 1)
+        self.run = Run(f"run-{self._runs}-{program.sha256()[:12]}", plan, program, runner, scene, verdict)
+        return self.run
+
+    def cancel(self) -> Run | None:
+        """Drop the program; the next ticks brake to standstill. Returns what was dropped."""
+        run, self.run = self.run, None
+        return run
+
+    def tick(self, scene: Scene, now_s: float) -> tuple[float, float]:
+        """The wanted (v m/s, w rad/s) for this period."""
+        dt_s = min(max(now_s - self._ticked_s, 0.0), 0.2) if self._ticked_s is not None else 0.0
+        self._ticked_s = now_s
+        view = view_from_scene(scene)
+        run = self.run
+        if run is None or run.outcome is not None:
+            command = self._brakes.brake(view, dt_s)
+        else:
+            if run.change is None and now_s - self._checked_s >= CHECK_EVERY_S:
+                self._checked_s = now_s
+                run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),
+                                             half_width_m=self.robot.width_m / 2)
+            command = run.runner.tick(view, dt_s, SLOWED_MPS if run.change else np.inf)
+        # whoever takes over carries on from the speed that was wanted last
+        self._brakes.take_over(command)
+        return float(command.v_mps[0]), float(command.w_radps[0])
+
+    def rehearsed(self, verdict: Verdict, scene: Scene) -> None:
+        """The rest of the running program has passed again, in a newer scene. Raises NotPermitted when it has not."""
+        if not verdict.passed:
+            raise NotPermitted(f"verdict {verdict.id} is {verdict.status}: {verdict.reason}")
+        if self.run is not None:
+            self.run.verdict, self.run.scene, self.run.change = verdict, scene, None
+
+    @staticmethod
+    def _way_left(run: Run, scene: Scene) -> np.ndarray:
+        """(P, 2) what base_link has still to go of the program's paths."""
+        way = [scene.robot.pose[:2]]
+        current = int(run.runner.segment[0])
+        for index, segment in enumerate(run.program.segments[current:], start=current):
+            if isinstance(segment, Drive):
+                points = np.asarray(segment.points)
+                if index == current:
+                    points = points[int(np.argmin(np.linalg.norm(points - way[0], axis=1))):]
+                way.extend(points[::4])
+                way.append(points[-1])
+        return np.array(way)

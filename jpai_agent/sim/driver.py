@@ -39,14 +39,16 @@ class MotorDriver:
     """Turns commands (v, w) into wheel speeds.
 
     The base's speed grows by at most the robot's acceleration and shrinks by at most its emergency braking, whatever is
-    commanded. A command that is not finite, or none for 0.5 s, means standing still. Commands beyond the limits are cut.
+    commanded. A command that is not finite, or none for 0.5 s, means standing still. Commands beyond the limits are
+    cut.
 
     Args:
         limits: The robot's. wheel_radius_m, track_m: of the wheels. v_mps: speed at the start.
     """
 
-    def __init__(self, limits: Limits, parameters: DriverParameters, wheel_radius_m: float, track_m: float,
-                 v_mps: float = 0.0) -> None:
+    def __init__(
+        self, limits: Limits, parameters: DriverParameters, wheel_radius_m: float, track_m: float, v_mps: float = 0.0
+    ) -> None:
         self._limits = limits
         self._parameters = parameters
         self._radius_m, self._track_m = wheel_radius_m, track_m
@@ -76,8 +78,13 @@ class MotorDriver:
         limits = self._limits
         self._ramp = (
             _toward(self._ramp[0], self._wanted[0], limits.accel_mps2 * dt_s, limits.emergency_brake_mps2 * dt_s),
-            _toward(self._ramp[1], self._wanted[1], limits.yaw_accel_radps2 * dt_s,
-                    YAW_BRAKE_FACTOR * limits.yaw_accel_radps2 * dt_s))
+            _toward(
+                self._ramp[1],
+                self._wanted[1],
+                limits.yaw_accel_radps2 * dt_s,
+                YAW_BRAKE_FACTOR * limits.yaw_accel_radps2 * dt_s,
+            ),
+        )
         share = 1.0 - math.exp(-dt_s / self._parameters.lag_s)
         self._wheels = self._wheels + share * (self._wheel_speeds(*self._ramp) - self._wheels)
         return self._wheels

@@ -21,10 +21,14 @@ def disc_gaps(poses: np.ndarray, half: tuple[float, float], centres: np.ndarray,
     return np.maximum(point_gaps(centres[:, None, :], poses, *half)[:, 0] - radius_m, 0.0)
 
 
-def rectangle_gaps(poses: np.ndarray, half: tuple[float, float], others: np.ndarray, other_half: tuple[float, float]) -> np.ndarray:
+def rectangle_gaps(
+    poses: np.ndarray, half: tuple[float, float], others: np.ndarray, other_half: tuple[float, float]
+) -> np.ndarray:
     """Gaps (T,) between two rectangles at poses and others (T, 3); 0 where they overlap."""
     corners, other_corners = corners_of(poses, half), corners_of(others, other_half)
-    apart = np.minimum(point_gaps(corners, others, *other_half).min(axis=1), point_gaps(other_corners, poses, *half).min(axis=1))
+    apart = np.minimum(
+        point_gaps(corners, others, *other_half).min(axis=1), point_gaps(other_corners, poses, *half).min(axis=1)
+    )
     # separating axes: two rectangles overlap when they do along all four edge directions
     overlap = np.ones(len(poses), dtype=bool)
     for frames in (poses, others):
@@ -40,5 +44,7 @@ def corners_of(poses: np.ndarray, half: tuple[float, float]) -> np.ndarray:
     """Corners (T, 4, 2) of a rectangle at poses (T, 3) x, y, yaw_rad."""
     local = _CORNERS * half
     cos, sin = np.cos(poses[:, 2])[:, None], np.sin(poses[:, 2])[:, None]
-    return np.stack([poses[:, :1] + cos * local[:, 0] - sin * local[:, 1],
-                     poses[:, 1:2] + sin * local[:, 0] + cos * local[:, 1]], axis=-1)
+    return np.stack(
+        [poses[:, :1] + cos * local[:, 0] - sin * local[:, 1], poses[:, 1:2] + sin * local[:, 0] + cos * local[:, 1]],
+        axis=-1,
+    )

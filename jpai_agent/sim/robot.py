@@ -1,14 +1,13 @@
-"""The simulated robot: true physics behind noisy sensors, commands in, observations out; the truth only for the judge."""
+"""The simulated robot: physics behind noisy sensors, commands in, observations out; the truth only for the judge."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator
 
 import mujoco
 import numpy as np
@@ -49,8 +48,12 @@ class Physics:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Physics:
         """Dry to dusty floor, empty to a 12 kg load, bearings from new to worn."""
-        return cls(float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.0, 12.0)), float(rng.uniform(0.5, 3.0)),
-                   DriverParameters.draw(rng))
+        return cls(
+            float(rng.uniform(0.6, 1.0)),
+            float(rng.uniform(0.0, 12.0)),
+            float(rng.uniform(0.5, 3.0)),
+            DriverParameters.draw(rng),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,29 @@ class SimRobot:
         robot: Geometry, limits and sensors. world: "yard". objects: what stands and moves there.
         robot_pose: (x, y, heading_deg) in the map frame. robot_speed_mps: forward speed at the start.
         seed: Draws looks, physics and every sensor's noise, each from a stream of its own.
-        renderer: One to share, as loading it costs; a renderer belongs to one thread. Without it one is made when needed.
+        renderer: One to share, as loading it costs; a renderer belongs to one thread. Without it one is made when
+            needed.
     """
 
-    def __init__(self, robot: RobotSpec, world: str = "yard", objects: Sequence[ObjectSpec] = (), *,
-                 robot_pose: Sequence[float] = (0.0, 0.0, 0.0), robot_speed_mps: float = 0.0, seed: int = 0,
-                 renderer: SceneRenderer | None = None) -> None:
+    def __init__(
+        self,
+        robot: RobotSpec,
+        world: str = "yard",
+        objects: Sequence[ObjectSpec] = (),
+        *,
+        robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
+        robot_speed_mps: float = 0.0,
+        seed: int = 0,
+        renderer: SceneRenderer | None = None,
+    ) -> None:
         if world != "yard":
             raise ValueError(f"unknown world {world!r}; known worlds: yard")
         streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
         self.robot, self.objects = robot, tuple(objects)
         self.physics = Physics.draw(streams[1])
-        self._model = build_yard(objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml).compile()
+        self._model = build_yard(
+            objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml
+        ).compile()
         self._data = mujoco.MjData(self._model)
         self._model.opt.timestep = PHYSICS_STEP_S
         self._apply_physics()
@@ -102,7 +116,9 @@ class SimRobot:
         self._due_s: dict[str, float] = {}
         self._touched: set[str] = set()
         self._steps = 0
-        self._shared_renderer, self._own_renderer, self._loaded = renderer, None, False
+        self._shared_renderer = renderer
+        self._own_renderer: SceneRenderer | None = None
+        self._loaded = False
         self.spent_s: dict[str, float] = defaultdict(float)
 
     @property
@@ -145,11 +161,18 @@ class SimRobot:
         place_movers(self._model, self._data, self.objects, now)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        odometry = self._odometry.read(self._data.qpos[self._wheel_qpos], now) if self._is_due("odometry", ODOMETRY_HZ) else None
+        odometry = (
+            self._odometry.read(self._data.qpos[self._wheel_qpos], now)
+            if self._is_due("odometry", ODOMETRY_HZ)
+            else None
+        )
         fix = noisy_fix(self._pose(), now, self._fix_rng) if self._is_due("fix", FIX_HZ) else None
         scan = self._scan(now) if self._is_due("lidar", self.robot.lidar.rate_hz) else None
-        depths = {camera.name: self._depth(camera.name, now) for camera in self.robot.cameras
-                  if camera.depth_rate_hz > 0 and self._is_due(f"depth/{camera.name}", camera.depth_rate_hz)}
+        depths = {
+            camera.name: self._depth(camera.name, now)
+            for camera in self.robot.cameras
+            if camera.depth_rate_hz > 0 and self._is_due(f"depth/{camera.name}", camera.depth_rate_hz)
+        }
         return Observation(now, odometry, fix, scan, {}, depths)
 
     def capture(self, camera: str) -> Image:
@@ -168,7 +191,7 @@ class SimRobot:
     def truth(self) -> Truth:
         """The true state, and the contacts since the last call. Not for the agent."""
         contacts, self._touched = frozenset(self._touched), set()
-        velocity = self._data.qvel[self._base_qvel:self._base_qvel + 6]
+        velocity = self._data.qvel[self._base_qvel : self._base_qvel + 6]
         pose = self._pose()
         cos, sin = math.cos(pose[2]), math.sin(pose[2])
         local = np.array([cos * velocity[0] + sin * velocity[1], -sin * velocity[0] + cos * velocity[1], velocity[5]])
@@ -209,8 +232,10 @@ class SimRobot:
         self._touchable = ~self._is_robot
         self._touchable[floor] = False
         bodies = (model.body(b).name for b in model.geom_bodyid)
-        self._owner = [name[len(OBJECT_PREFIX):] if name.startswith(OBJECT_PREFIX) else model.geom(i).name
-                       for i, name in enumerate(bodies)]
+        self._owner = [
+            name[len(OBJECT_PREFIX) :] if name.startswith(OBJECT_PREFIX) else model.geom(i).name
+            for i, name in enumerate(bodies)
+        ]
         lidar = self.robot.lidar
         angles = -math.pi + np.arange(lidar.beams) * (2 * math.pi / lidar.beams)
         self._beams = np.stack([np.cos(angles), np.sin(angles), np.zeros(lidar.beams)], axis=1)
@@ -218,11 +243,11 @@ class SimRobot:
 
     def _start_moving(self, v_mps: float, yaw_rad: float) -> None:
         start = self._base_qvel
-        self._data.qvel[start:start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)
+        self._data.qvel[start : start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)
         self._data.qvel[self._wheel_qvel] = v_mps / WHEEL_RADIUS_M
 
     def _pose(self) -> np.ndarray:
-        x, y, _, qw, qx, qy, qz = self._data.qpos[self._base_qpos:self._base_qpos + 7]
+        x, y, _, qw, qx, qy, qz = self._data.qpos[self._base_qpos : self._base_qpos + 7]
         return np.array([x, y, math.atan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))])
 
     def _note_contacts(self) -> None:
@@ -247,8 +272,20 @@ class SimRobot:
             turned = self._data.body(ROBOT_BODY).xmat.reshape(3, 3)
             origin = self._data.body(ROBOT_BODY).xpos + turned @ [0.0, 0.0, lidar.height_m]
             rays = np.ascontiguousarray(self._beams @ turned.T)
-            mujoco.mj_multiRay(self._model, self._data, origin, rays.reshape(-1), LIDAR_GROUPS, 1, -1, self._hit_geom, self._hit_m,
-                               None, lidar.beams, lidar.range_max_m * 1.1)
+            mujoco.mj_multiRay(
+                self._model,
+                self._data,
+                origin,
+                rays.reshape(-1),
+                LIDAR_GROUPS,
+                1,
+                -1,
+                self._hit_geom,
+                self._hit_m,
+                None,
+                lidar.beams,
+                lidar.range_max_m * 1.1,
+            )
             ranges = noisy_ranges(self._hit_m, lidar.range_max_m, self._lidar_rng)
             return LidarScan(now_s, ranges, -math.pi, 2 * math.pi / lidar.beams, lidar.range_max_m)
 

@@ -40,8 +40,13 @@ class WheelOdometry:
         self._angles, self._stamp_s = wheel_angles.copy(), now_s
         way, turn = float(ways.mean()), float(ways[1] - ways[0]) / self._track_m
         x, y, yaw = self._pose
-        self._pose = np.array([x + way * math.cos(yaw + turn / 2), y + way * math.sin(yaw + turn / 2),
-                               math.atan2(math.sin(yaw + turn), math.cos(yaw + turn))])
+        self._pose = np.array(
+            [
+                x + way * math.cos(yaw + turn / 2),
+                y + way * math.sin(yaw + turn / 2),
+                math.atan2(math.sin(yaw + turn), math.cos(yaw + turn)),
+            ]
+        )
         return Odometry(now_s, self._pose.copy(), way / step_s, turn / step_s)
 
 
@@ -52,7 +57,7 @@ def noisy_fix(pose: np.ndarray, now_s: float, rng: np.random.Generator) -> Local
 
 
 def noisy_ranges(ranges_m: np.ndarray, range_max_m: float, rng: np.random.Generator) -> np.ndarray:
-    """Lidar ranges (n,) with 1 % noise; inf beyond `range_max_m` or where nothing was hit (negative), NaN for 0.5 % dropouts."""
+    """Ranges (n,) with 1 % noise; inf beyond `range_max_m` or where nothing was hit (negative), NaN for dropouts."""
     noisy = ranges_m * (1.0 + RANGE_NOISE * rng.standard_normal(len(ranges_m)))
     noisy[(ranges_m < 0) | (ranges_m > range_max_m)] = np.inf
     noisy[rng.random(len(ranges_m)) < LIDAR_DROPOUT] = np.nan
@@ -89,5 +94,5 @@ class ColorNoise:
         for channel in range(3):
             row = int(self._rng.integers(_NOISE_TILE_PX - height + 1))
             column = int(self._rng.integers(_NOISE_TILE_PX - width + 1))
-            noisy[..., channel] += self._tile[row:row + height, column:column + width]
+            noisy[..., channel] += self._tile[row : row + height, column : column + width]
         return np.clip(noisy + 0.5, 0, 255).astype(np.uint8)

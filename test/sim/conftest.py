@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from jpai_agent.twin.render import SceneRenderer  # noqa: E402
-from jpai_agent.world.map import WorldMap, load_map  # noqa: E402
-from jpai_agent.world.robot import RobotSpec, load_robot  # noqa: E402
+from jpai_agent.twin.render import SceneRenderer
+from jpai_agent.world.map import WorldMap, load_map
+from jpai_agent.world.robot import RobotSpec, load_robot
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,14 @@ from jpai_agent.world.scene import Mover, Obstacle
 
 
 def random_scene(rng: np.random.Generator, count: int, gap_m: float = 0.6) -> list[ObjectSpec]:
-    """`count` standing things, none a person, all over the yard and at least `gap_m` from each other and 1.5 m from the origin."""
+    """`count` standing things, no people, `gap_m` or more from each other and 1.5 m from the origin."""
     kinds = sorted(set(KINDS) - PEOPLE)
     things: list[ObjectSpec] = []
     while len(things) < count:
         pose = (float(rng.uniform(-10, 10)), float(rng.uniform(-6.5, 6.5)), float(rng.uniform(-180, 180)))
-        thing = ObjectSpec(f"o{len(things)}", str(rng.choice(kinds)), pose, str(rng.choice(list(COLORS))),
-                           str(rng.choice(SIZES)))
+        thing = ObjectSpec(
+            f"o{len(things)}", str(rng.choice(kinds)), pose, str(rng.choice(list(COLORS))), str(rng.choice(SIZES))
+        )
         corners = footprint(thing).corners()
         if np.linalg.norm(corners, axis=1).min() > 1.5 and (not things or gaps_to(corners, things).min() > gap_m):
             things.append(thing)
@@ -62,8 +63,12 @@ def gaps_to_perceived(points: np.ndarray, perceived: Sequence[Obstacle | Mover])
 
 def ground_of(obstacle: Obstacle, step_m: float = 0.05) -> np.ndarray:
     """Points (N, 2), map frame, all over the footprint of a perceived obstacle."""
-    x, y = np.meshgrid(*(np.linspace(-half, half, max(2, math.ceil(2 * half / step_m)))
-                         for half in (obstacle.half_x_m, obstacle.half_y_m)))
+    x, y = np.meshgrid(
+        *(
+            np.linspace(-half, half, max(2, math.ceil(2 * half / step_m)))
+            for half in (obstacle.half_x_m, obstacle.half_y_m)
+        )
+    )
     c, s = math.cos(obstacle.yaw_rad), math.sin(obstacle.yaw_rad)
     return np.stack([obstacle.x_m + c * x - s * y, obstacle.y_m + s * x + c * y], axis=-1).reshape(-1, 2)
 
@@ -73,9 +78,15 @@ def seen_points(robot: SimRobot, renderer: SceneRenderer, camera: str = "front")
     spec = robot.robot.camera(camera)
     size = (spec.depth_width_px, spec.depth_height_px)
     depth, owner = renderer.depth_and_objects(robot._data, camera, size)  # the truth is the test's to see
-    points = pixel_rays(spec, *size) * depth[..., None] + np.asarray(spec.position_m)
+    points = pixel_rays(spec, *size) * np.where(owner < 0, 0.0, depth)[..., None] + np.asarray(spec.position_m)
     x, y, yaw = robot.truth().pose
     cos, sin = math.cos(yaw), math.sin(yaw)
-    turned = np.stack([x + cos * points[..., 0] - sin * points[..., 1], y + sin * points[..., 0] + cos * points[..., 1],
-                       points[..., 2]], axis=-1)
+    turned = np.stack(
+        [
+            x + cos * points[..., 0] - sin * points[..., 1],
+            y + sin * points[..., 0] + cos * points[..., 1],
+            points[..., 2],
+        ],
+        axis=-1,
+    )
     return [turned[owner == index] for index in range(len(robot.objects))]

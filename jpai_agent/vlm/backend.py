@@ -21,7 +21,7 @@ ERROR_CODES = (
 
 
 class VlmError(RuntimeError):
-    """A plan could not be had. `reason_code` is one of ERROR_CODES; the message is for logs, `reply` for speech."""
+    """A plan could not be had. `reason_code` is one of ERROR_CODES; the message is for logs, `reply` for users."""
 
     def __init__(self, reason_code: str, message: str) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class VlmError(RuntimeError):
     @property
     def reply(self) -> str:
         """What the robot says about it."""
-        alike = {"model_missing": "model_unavailable", "model_altered": "model_unavailable", "bad_request": "plan_error"}
+        alike = dict.fromkeys(("model_missing", "model_altered"), "model_unavailable") | {"bad_request": "plan_error"}
         return failure(alike.get(self.reason_code, self.reason_code))
 
 

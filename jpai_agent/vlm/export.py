@@ -1,4 +1,4 @@
-"""Export a Florence-2 checkpoint: int8 safetensors, int8 ONNX graphs made from them and checked against them, a manifest.
+"""Export a Florence-2 checkpoint: int8 safetensors, int8 ONNX graphs checked against them, a manifest.
 
 The graphs hold the checkpoint's own weights, as `AutoModelForImageTextToText` loads them:
 
@@ -7,9 +7,9 @@ The graphs hold the checkpoint's own weights, as `AutoModelForImageTextToText` l
     decoder  input_ids (1, 1), past_k, past_v (L, heads, P, dh), cross_k, cross_v
                                                         → logits (1, V), present_k, present_v (L, heads, P+1, dh)
 
-Image features do not depend on the words, nor the cross attention's keys and values on the answer: each is computed once.
-Weights of matrix products are int8 per channel, activations are quantized as they come. Convolutions stay fp32: ONNX
-Runtime's dynamic integer convolution took 2.3 times as long.
+Image features do not depend on the words, nor the cross attention's keys and values on the answer: each is made
+once. Weights of matrix products are int8 per channel, activations are quantized as they come. Convolutions stay fp32:
+ONNX Runtime's dynamic integer convolution took 2.3 times as long.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def export_graphs(model: Any, folder: Path) -> None:
     written = torch.export.Dim("written", min=0, max=positions - 2)
     calls: dict[str, tuple[Any, tuple[torch.Tensor, ...], list[str], list[str], Any]] = {
         "vision": (vision, (pixels,), ["pixel_values"], ["image_features"], None),
-        "encoder": (encoder, (features, ids), ["image_features", "input_ids"], ["cross_k", "cross_v"], ({}, {1: words})),
+        "encoder": (encoder, (features, ids), ["image_features", "input_ids"], ["cross_k", "cross_v"],
+                    ({}, {1: words})),
         "decoder": (decoder, (torch.tensor([[1]]), past, past.clone(), cross_k, cross_v),
                     ["input_ids", "past_k", "past_v", "cross_k", "cross_v"], ["logits", "present_k", "present_v"],
                     ({}, {2: written}, {2: written}, {3: source}, {2: source})),

@@ -1,4 +1,4 @@
-"""The three parts of a Florence-2 model as modules that export cleanly: plain matrix products, batch of one, no masks."""
+"""The three parts of a Florence-2 model as modules that export cleanly: plain matrix products, batch of one."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ def _feed_forward(layer: Any, states: torch.Tensor) -> torch.Tensor:
 class EncoderGraph(nn.Module):
     """Image features and prompt to the keys and values that the decoder's cross attention reads."""
 
+    attentions: Any
+    cross: Any
+
     def __init__(self, model: Any) -> None:
         super().__init__()
         language = model.model.language_model
@@ -59,7 +62,7 @@ class EncoderGraph(nn.Module):
         states = states + positions.weight[positions.offset:positions.offset + states.shape[1]]
         states = self.encoder.layernorm_embedding(states)
         for layer, attention in zip(self.encoder.layers, self.attentions, strict=True):
-            inner = attention.inner
+            inner: Any = attention.inner
             key_t = attention.heads(inner.k_proj(states)).transpose(1, 2)
             mixed = attention(states, key_t, attention.heads(inner.v_proj(states)))
             states = _feed_forward(layer, layer.self_attn_layer_norm(states + mixed))
@@ -70,6 +73,9 @@ class EncoderGraph(nn.Module):
 
 class DecoderGraph(nn.Module):
     """One token to the logits of the next."""
+
+    attentions: Any
+    cross: Any
 
     def __init__(self, model: Any) -> None:
         super().__init__()

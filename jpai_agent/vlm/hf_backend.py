@@ -50,8 +50,8 @@ class HfBackend:
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             self._processor: Any = AutoProcessor.from_pretrained(folder, **local)
-            self._model: Any = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **local)
-            self._model = self._model.to(self.device).eval()
+            model: Any = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **local)
+            self._model: Any = model.to(self.device).eval()
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise VlmError("model_unavailable", f"transformers cannot load {folder}: {error}") from error
         config = self._model.config

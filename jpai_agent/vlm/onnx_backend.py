@@ -78,9 +78,9 @@ class OnnxBackend:
         ended = time.perf_counter()
         spent = {"prepare": prepared - began, "vision": seen - prepared, "encode": encoded - seen,
                  "decode": ended - encoded - grammar_s, "grammar": grammar_s, "total": ended - began}
-        return PlanAnswer("".join(self._tokens[token] for token in answer), confidence,
-                          {part: 1000 * seconds for part, seconds in spent.items()},
-                          prompt_tokens=features.shape[1] + ids.shape[1], answer_tokens=len(answer) + 1, model=self.name)
+        text = "".join(self._tokens[token] for token in answer)
+        return PlanAnswer(text, confidence, {part: 1000 * seconds for part, seconds in spent.items()},
+                          features.shape[1] + ids.shape[1], len(answer) + 1, self.name)
 
     def warm(self, request: PlanRequest) -> None:
         """Compile the grammar and run each graph once."""

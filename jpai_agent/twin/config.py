@@ -16,11 +16,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Horizon:
-    """How long a program is simulated: its estimate × factor + margin_s, at most longest_s."""
+    """How long a program is simulated: its estimate × factor + margin_s, at most longest_s; waits and follows less."""
 
     factor: float
     margin_s: float
     longest_s: float
+    longest_wait_s: float
+    longest_follow_s: float
 
 
 @dataclass(frozen=True)

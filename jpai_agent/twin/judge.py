@@ -73,7 +73,10 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
 
     touching = (recording.contact | (to_boxes < -OVERLAP_M)) & lately
     near_limit = np.minimum(rules.person_gap_m, np.maximum(to_movers[0] - NEARER_M, 0.0))
-    too_close = ((to_movers < near_limit) & ~recording.exempt).any(axis=2) & moving
+    # a person who comes to a robot that does not come nearer by its own motion is not its doing
+    stayed = box_to_circle(np.concatenate([feet[:1], feet[:-1]])[:, :, None], recording.mover_xy, mover_radii_m)
+    closing = stayed - to_movers > rules.moving_mps * tick_s / 2
+    too_close = ((to_movers < near_limit) & closing & ~recording.exempt).any(axis=2) & moving
     broken = {"out_of_bounds": to_walls < -OVERLAP_M, "tipped": recording.up < math.cos(math.radians(rules.tip_deg)),
               "collision": touching, "person_too_close": too_close}
 

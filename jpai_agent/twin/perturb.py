@@ -29,7 +29,7 @@ class Perturbation:
         start_poses: (N, 3) true poses of base_link at the start, map frame; the robot believes `scene.robot.pose`.
         boxes: (N, K, 5) where the obstacles truly stand, as in `gaps`. heights_m: (K,).
         mover_xy: (N, M, 2) where movers truly are at the start. mover_velocity: (N, M, T, 2) how they walk, left alone.
-        mover_radii_m, mover_heights_m: (M,).
+        mover_radii_m, mover_heights_m, mover_sigma_m: (M,).
         pose_errors: (T, N, 3) believed minus true pose during the run.
         speed_errors: (T, N, 2) measured minus true v, w.
         friction: (N,) of wheels on floor. mass_factor, payload_kg: (N,); goods lie payload_height_m high.
@@ -45,6 +45,7 @@ class Perturbation:
     mover_velocity: np.ndarray
     mover_radii_m: np.ndarray
     mover_heights_m: np.ndarray
+    mover_sigma_m: np.ndarray
     pose_errors: np.ndarray
     speed_errors: np.ndarray
     friction: np.ndarray
@@ -84,9 +85,9 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
                                lambda xy: box_to_box(footprint, np.concatenate([xy, boxes[..., 2:]], axis=-1)))
 
     movers = scene.movers
-    radii = np.array([m.radius_m for m in movers])
+    radii, sigma = (np.array([getattr(m, name) for m in movers]) for name in ("radius_m", "sigma_m"))
     xy = np.array([[m.x_m, m.y_m] for m in movers], dtype=float).reshape(1, -1, 2).repeat(n, axis=0)
-    xy += np.array([m.sigma_m for m in movers])[:, None] * _normal(rng, xy.shape)
+    xy += sigma[:, None] * _normal(rng, xy.shape)
     xy = _clear_of(footprint, xy, lambda centres: box_to_circle(footprint, centres, radii))
 
     errors = _wander(rng, start_error, ticks, tick_s, config)
@@ -97,7 +98,7 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
     return Perturbation(
         start_poses=start_poses, boxes=boxes, heights_m=np.array([o.height_m for o in scene.obstacles]),
         mover_xy=xy, mover_velocity=walks(movers, config.people, rng, rollouts=n, ticks=ticks, tick_s=tick_s),
-        mover_radii_m=radii, mover_heights_m=np.array([m.height_m for m in movers]),
+        mover_radii_m=radii, mover_heights_m=np.array([m.height_m for m in movers]), mover_sigma_m=sigma,
         pose_errors=errors, speed_errors=_quiet_first(rng.normal(size=(ticks, n, 2)) * speed_sigma, axis=1),
         friction=np.where(nominal, sum(spread.friction) / 2, rng.uniform(*spread.friction, n)),
         mass_factor=1.0 + spread.mass_sigma * _normal(rng, (n,)),

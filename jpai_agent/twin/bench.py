@@ -65,11 +65,14 @@ def long_drive(rng: np.random.Generator, robot: RobotSpec, world_map: WorldMap) 
     obstacles: list[Obstacle] = []
     while len(obstacles) < OBSTACLES:
         half = rng.uniform(0.15, 0.6, 2)
-        box = np.array([rng.uniform(x0 + 1, x1 - 1), rng.uniform(y0 + 1, y1 - 1), rng.uniform(0, math.pi), *half])
+        x, y, yaw = rng.uniform(x0 + 1, x1 - 1), rng.uniform(y0 + 1, y1 - 1), rng.uniform(0, math.pi)
+        box = np.array([x, y, yaw, *half])
         taken = np.array([[o.x_m, o.y_m] for o in obstacles]).reshape(-1, 2)
         if box_to_circle(box, ends, 0.8).min() > 0 and (np.hypot(*(taken - box[:2]).T) > 2.6).all():
-            obstacles.append(Obstacle(f"box-{len(obstacles)}", *(float(v) for v in box), height_m=float(rng.uniform(0.3,
-    1.5)))) movers = [] for index in range(WALKERS):
+            obstacles.append(Obstacle(f"box-{len(obstacles)}", float(x), float(y), float(yaw), float(half[0]),
+                                      float(half[1]), float(rng.uniform(0.3, 1.5))))
+    movers = []
+    for index in range(WALKERS):
         x, side = rng.uniform(-5.0, 6.0), rng.choice([-1.0, 1.0])
         movers.append(Mover(f"walker-{index}", float(x), float(side * 5.5), float(rng.normal(0, 0.2)),
                             float(-side * rng.uniform(0.6, 1.2)), 0.35, 1.7, 0.0))

@@ -35,10 +35,12 @@ class Crowd:
         wanted = self._draw.mover_velocity[:, :, min(tick, self._draw.mover_velocity.shape[2] - 1)]
         goal = np.clip(self.xy + wanted * self._tick_s, self._low, self._high)
         feet = footprints(poses, self._half_m)[:, None]
-        wide = feet + np.array([0.0, 0.0, 0.0, 1.0, 1.0]) * (self._people.pass_standing_m + self._draw.mover_radii_m)[:,
-            None] inside = (points_to_box(goal, wide) < 0.0) & (speed_mps < self._standing_mps)[:, None] blocked =
-            inside & (points_to_box(goal, feet) < points_to_box(self.xy, feet)) if blocked.any(): goal =
-            np.where(blocked[..., None], self._around(goal, poses), goal)
+        room_m = self._people.pass_standing_m + self._draw.mover_radii_m
+        wide = feet + np.array([0.0, 0.0, 0.0, 1.0, 1.0]) * room_m[:, None]
+        inside = (points_to_box(goal, wide) < 0.0) & (speed_mps < self._standing_mps)[:, None]
+        blocked = inside & (points_to_box(goal, feet) < points_to_box(self.xy, feet))
+        if blocked.any():
+            goal = np.where(blocked[..., None], self._around(goal, poses), goal)
         self._tracked += (1.0 - self._keep) * ((goal - self.xy) / self._tick_s - self._tracked)
         self.xy = goal
 

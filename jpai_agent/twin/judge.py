@@ -25,6 +25,7 @@ class Recording:
         pose: (T, N, 3) true pose, map frame. speed_mps: (T, N) magnitude. up: (T, N) cosine of the tilt.
         contact: (T, N) touched anything but the floor during the tick that led to row t.
         mover_xy: (T, N, M, 2). step: (T, N) running step of the plan.
+        missed: (T, N) a goal was taken for reached that truly was not.
         ends: (N,) rows recorded, at least 1.
         outcome: (N,) "done", or why the program gave up, or "timeout".
         exempt: (T, N, M) movers that the running step is about, which may be approached.
@@ -37,6 +38,7 @@ class Recording:
     contact: np.ndarray
     mover_xy: np.ndarray
     step: np.ndarray
+    missed: np.ndarray
     ends: np.ndarray
     outcome: list[str]
     exempt: np.ndarray
@@ -78,7 +80,7 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
     closing = stayed - to_movers > rules.moving_mps * tick_s / 2
     too_close = ((to_movers < near_limit) & closing & ~recording.exempt).any(axis=2) & moving
     broken = {"out_of_bounds": to_walls < -OVERLAP_M, "tipped": recording.up < math.cos(math.radians(rules.tip_deg)),
-              "collision": touching, "person_too_close": too_close}
+              "collision": touching, "person_too_close": too_close, "not_reached": recording.missed}
 
     reasons, failed_rows = [], np.full(n, rows)
     for i in range(n):

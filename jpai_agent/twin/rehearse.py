@@ -1,4 +1,4 @@
-"""Rehearse a program in the twin of the perceived scene: N perturbed rollouts under the very controllers that will drive it."""
+"""Rehearse a program in the twin of the perceived scene: N perturbed rollouts under the controllers that drive it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH_STEP_S = 0.2
 def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldMap, binding: Binding, *,
              rollouts: int | None = None, seed: int = 0, progress: ProgramRunner | None = None, lead_s: float = 0.0,
              config: RehearsalConfig | None = None) -> Verdict:
-    """Run the program `rollouts` times in perturbed twins of the scene and judge it. The same inputs give the same verdict.
+    """Run the program in perturbed twins of the scene and judge it. The same inputs give the same verdict.
 
     It passes when the unperturbed rollout passes and at least config.pass_rate of all do. A rollout in which the
     physics diverged makes the verdict "invalid". Long waits and follows are rehearsed for as long as the config says,
@@ -55,11 +55,10 @@ def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldM
     horizon_s = min(allowed_s, config.horizon.longest_s)
     rng = np.random.default_rng(seed)
     drawn = draw(scene, robot, config, rollouts=n, ticks=round(horizon_s / tick_s), tick_s=tick_s, rng=rng)
-    recording, missed = _Rollouts(scene, robot, world_map, drawn, config, tick_s, rng).run(runner, lead_s)
+    recording = _Rollouts(scene, robot, world_map, drawn, config, tick_s, rng).run(runner, lead_s)
     judgement = judge(recording, drawn.boxes, drawn.mover_radii_m, world_map.bounds_m,
                       (robot.length_m / 2, robot.width_m / 2), config.judge, tick_s)
-    reasons = ["not_reached" if not reason and missed[i] else reason for i, reason in enumerate(judgement.reasons)]
-    return _verdict(replace(judgement, reasons=reasons), recording, scene, binding, config, tick_s, seed, cut_s, begun)
+    return _verdict(judgement, recording, scene, binding, config, tick_s, seed, cut_s, begun)
 
 
 def shortened(program: Program, config: RehearsalConfig) -> tuple[Program, float]:
@@ -90,23 +89,20 @@ class _Rollouts:
     tick_s: float
     rng: np.random.Generator
 
-    def run(self, runner: ProgramRunner, lead_s: float) -> tuple[Recording, np.ndarray]:
-        """Carry on for lead_s, then run to the end of the horizon or of all rollouts.
-
-        Returns:
-            The recording, and (N,) which rollouts took a goal for reached that truly was not.
-        """
+    def run(self, runner: ProgramRunner, lead_s: float) -> Recording:
+        """Carry on for lead_s, then run to the end of the horizon or of all rollouts."""
         drawn, scene, n = self.drawn, self.scene, self.drawn.rollouts
         rules, half_m = self.config.judge, (self.robot.length_m / 2, self.robot.width_m / 2)
         physics = RolloutPhysics(self.robot, self.world_map, drawn, timestep_s=self.config.timestep_s,
                                  tick_s=self.tick_s, threads=self.config.threads)
         physics.set_speed(scene.robot.v_mps, scene.robot.w_radps)
         crowd = Crowd(drawn, self.config.people, self.world_map.bounds_m, half_m, rules.moving_mps, self.tick_s,
-        self.rng) boxes = np.array([[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in
-        scene.obstacles]).reshape(1, -1, 5) box_ids, mover_ids = tuple(o.id for o in scene.obstacles), tuple(m.id for m
-        in scene.movers)
+                      self.rng)
+        boxes = np.array([[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in scene.obstacles])
+        boxes = boxes.reshape(1, -1, 5)
+        box_ids, mover_ids = tuple(o.id for o in scene.obstacles), tuple(m.id for m in scene.movers)
 
-        active, missed, looks = np.ones(n, dtype=bool), np.zeros(n, dtype=bool), np.zeros(n, dtype=int)
+        active, looks = np.ones(n, dtype=bool), np.zeros(n, dtype=int)
         ends, outcome = np.zeros(n, dtype=int), ["timeout"] * n
         carry_on = Command(np.full(n, scene.robot.v_mps), np.full(n, scene.robot.w_radps))
         rows: list[tuple[np.ndarray, ...]] = []
@@ -115,28 +111,30 @@ class _Rollouts:
             ends[active] = tick + 1
             view = View(scene.stamp_s + tick * self.tick_s, physics.pose + drawn.pose_errors[tick],
                         physics.speed + drawn.speed_errors[tick], boxes, self._movers(crowd, physics.pose), mover_ids,
-            box_ids) before = runner.segment.copy() if tick * self.tick_s < lead_s:
-                command = carry_on
-            else:
-                command = runner.tick(view, self.tick_s)
-            missed |= active & self._missed(runner, before, physics.pose)
+                        box_ids)
+            before = runner.segment.copy()
+            command = carry_on if tick * self.tick_s < lead_s else runner.tick(view, self.tick_s)
             if (looking := runner.wants_look.copy()).any():
                 looks[looking] += 1
                 runner.looked(found=bool(looks[looking].max() >= LOOKS))
-            rows.append((physics.pose, physics.speed[:, 0], physics.up, physics.contact.copy(), crowd.xy, before))
+            rows.append((physics.pose, physics.speed[:, 0], physics.up, physics.contact.copy(), crowd.xy, before,
+                         self._missed(runner, before, physics.pose)))
             struck = physics.contact & (np.abs(physics.speed[:, 0]) > rules.moving_mps)
             for i in np.flatnonzero(active & (runner.finished | struck | physics.diverged)):
-                outcome[i] = "done" if runner.succeeded[i] else runner.failed[i] or ("collision" if struck[i] else
-            "diverged") active[i] = False if not active.any():
+                fault = "collision" if struck[i] else "diverged"
+                outcome[i] = "done" if runner.succeeded[i] else runner.failed[i] or fault
+                active[i] = False
+            if not active.any():
                 break
             speed_mps = np.abs(physics.speed[:, 0])
             crowd.advance(tick, physics.pose, speed_mps)
             physics.advance(np.stack([command.v_mps, command.w_radps], axis=1), crowd.xy, active)
-        pose, v, up, contact, mover_xy, segment = (np.stack(values) for values in zip(*rows, strict=True))
+        pose, v, up, contact, mover_xy, segment, missed = (np.stack(values) for values in zip(*rows, strict=True))
         steps = np.array([s.step for s in runner.program.segments] or [0])
         exempt = np.array([m in runner.program.target_ids for m in mover_ids], dtype=bool)
-        return Recording(pose, np.abs(v), up, contact, mover_xy, steps[np.minimum(segment, len(steps) - 1)], ends,
-                         outcome, np.broadcast_to(exempt, mover_xy.shape[:3]), physics.diverged), missed
+        step = steps[np.minimum(segment, len(steps) - 1)]
+        return Recording(pose, np.abs(v), up, contact, mover_xy, step, missed, ends, outcome,
+                         np.broadcast_to(exempt, mover_xy.shape[:3]), physics.diverged)
 
     def _movers(self, crowd: Crowd, poses: np.ndarray) -> np.ndarray:
         """(N, M, 5) what the controllers are told of movers; NaN rows are out of sight."""

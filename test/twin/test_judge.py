@@ -22,7 +22,7 @@ def straight(speed_mps=1.0, movers=1, **changes) -> Recording:
     return dataclasses.replace(Recording(
         pose=pose, speed_mps=np.full((ROWS, 1), speed_mps), up=np.ones((ROWS, 1)),
         contact=np.zeros((ROWS, 1), dtype=bool), mover_xy=np.full((ROWS, 1, movers, 2), 7.0),
-        step=np.zeros((ROWS, 1), dtype=int), ends=np.array([ROWS]),
+        step=np.zeros((ROWS, 1), dtype=int), missed=np.zeros((ROWS, 1), dtype=bool), ends=np.array([ROWS]),
         outcome=["done"], exempt=np.zeros((ROWS, 1, movers), dtype=bool), diverged=np.zeros(1, dtype=bool)), **changes)
 
 
@@ -72,6 +72,12 @@ def test_the_person_that_the_step_is_about_may_be_approached():
     assert judged(straight(mover_xy=beside, exempt=np.ones((ROWS, 1, 1), dtype=bool)))[0] == ""
 
 
+def test_a_person_who_walks_up_to_a_robot_that_drives_away_is_not_its_doing():
+    chasing = np.zeros((ROWS, 1, 1, 2))
+    chasing[:, 0, 0, 0] = -1.3 + np.arange(ROWS) * TICK_S * 1.2
+    assert judged(straight(mover_xy=chasing))[0] == ""
+
+
 def test_a_robot_may_leave_a_person_who_stood_near_at_the_start():
     assert judged(straight(mover_xy=person_at(-0.9, 0.0)))[0] == ""
     assert judged(straight(mover_xy=person_at(0.9, 0.0)))[0] == "person_too_close"
@@ -82,7 +88,13 @@ def test_leaving_the_map_and_tipping_fail():
     assert judged(straight(up=np.where(flag(7), 0.9, 1.0)))[:2] == ("tipped", 7)
 
 
-@pytest.mark.parametrize("outcome", ["timeout", "blocked", "not_reached"])
+def test_a_goal_that_only_the_robot_believes_in_is_not_reached():
+    missed = np.zeros((ROWS, 1), dtype=bool)
+    missed[18] = True
+    assert judged(straight(missed=missed))[:2] == ("not_reached", 18)
+
+
+@pytest.mark.parametrize("outcome", ["timeout", "blocked", "target_lost"])
 def test_a_program_that_did_not_end_well_fails_by_its_own_reason(outcome):
     assert judged(straight(outcome=[outcome]))[:2] == (outcome, ROWS - 1)
 

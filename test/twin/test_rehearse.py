@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jpai_agent.control import Program, ProgramRunner, view_from_scene
+from jpai_agent.control import Program, ProgramRunner
 from jpai_agent.control.paths import resample
 from jpai_agent.control.segments import Drive, Follow, LookFor, Straight, TurnBy, Wait
 from jpai_agent.twin.bench import bench_rehearsal, long_drive
@@ -151,11 +151,20 @@ def test_following_is_rehearsed_as_an_envelope():
 
 
 def test_the_rest_of_a_program_is_rehearsed_from_where_its_runner_is():
-    what, far = program(drive((2, 0)), drive((2, 2), step=1)), scene(robot=RobotState(2.0, 0.0, math.pi / 2))
-    what = dataclasses.replace(what, segments=(what.segments[0], Drive(1, 0.8, tuple((2.0, y) for y in np.arange(0,
-    2.01, 0.05))))) runner = ProgramRunner(what, CART) runner.tick(view_from_scene(far), 0.05) runner.segment[:] = 1
-    verdict = verdict_on(what, far, progress=runner) assert verdict.passed assert verdict.paths[0][-1][:2] ==
-    pytest.approx([2.0, 2.0], abs=0.2)
+    north = Drive(1, 0.8, tuple((2.0, float(y)) for y in np.arange(0, 2.01, 0.05)))
+    what, far = program(drive((2, 0)), north), scene(robot=RobotState(2.0, 0.0, math.pi / 2))
+    runner = ProgramRunner(what, CART)
+    runner.segment[:] = 1
+    verdict = verdict_on(what, far, progress=runner)
+    assert verdict.passed
+    assert verdict.paths[0][-1][:2] == pytest.approx([2.0, 2.0], abs=0.2)
+
+
+def test_a_robot_that_is_truly_elsewhere_has_not_reached_its_goal():
+    config = load_rehearsal()
+    lost = dataclasses.replace(config, pose=dataclasses.replace(config.pose, sigma_m=0.6, correlation_s=60.0))
+    verdict = verdict_on(program(drive((6, 0))), scene(), config=lost)
+    assert (verdict.status, verdict.reason, verdict.failed_step) == ("fail", "not_reached", 0)
 
 
 def test_a_robot_in_motion_carries_on_for_the_lead():

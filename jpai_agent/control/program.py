@@ -11,7 +11,7 @@ from jpai_agent.control.segments import Drive, Follow, LookFor, Say, Segment, St
 from jpai_agent.world.robot import RobotSpec
 
 FOLLOW_ENVELOPE_S = 15.0
-LOOK_S = 12.0
+LOOK_S = 24.0
 
 
 @dataclass(frozen=True)

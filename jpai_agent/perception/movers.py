@@ -12,6 +12,7 @@ LARGEST_M = 1.0
 GATE_M = 0.6
 MOVING_MPS = 0.25
 NEWS_NEEDED = 3
+STROLLED_M, STROLLING_MPS, SMALL_RADIUS_M = 0.45, 0.15, 0.35
 FORGET_S = 3.0
 TRAIL_SCANS = 20
 # gains of the alpha-beta filter at 10 Hz
@@ -104,7 +105,11 @@ class MoverTracker:
         track.trail.append(track.xy)
         entering = novelty > 0.5 and np.linalg.norm(track.velocity) > MOVING_MPS
         track.news = track.news + 1 if entering else 0
-        if track.news >= NEWS_NEEDED and np.linalg.norm(track.xy - track.born_xy) > 0.2:
+        gone_m = float(np.linalg.norm(track.xy - track.born_xy))
+        # a slow walker fills the cells that it enters before it is told from them; what has gone farther than the
+        # seen part of so small a thing can shift has walked
+        strolling = gone_m > STROLLED_M and track.radius_m < SMALL_RADIUS_M and np.linalg.norm(track.velocity) > STROLLING_MPS
+        if strolling or (track.news >= NEWS_NEEDED and gone_m > 0.2):
             track.moving = True
 
     def moving(self) -> list[Track]:

@@ -1,0 +1,62 @@
+"""The timed benches of `jpai bench --what ...`: each prints figures with n and the machine's description."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+BENCHES = ("model", "rehearsal", "twin", "simulation", "stop")
+
+
+def run(what: str, model_dir: Path | None = None) -> dict[str, Any]:
+    """The figures of a bench. Raises ValueError for an unknown one."""
+    if what == "model":
+        from jpai_agent.vlm import load_backend
+        from jpai_agent.vlm.bench import bench
+
+        return bench(load_backend(model_dir))
+    if what == "rehearsal":
+        from jpai_agent.twin.bench import bench_rehearsal
+
+        return bench_rehearsal()
+    if what == "twin":
+        from jpai_agent.sim.discrimination import bench_discrimination
+
+        return bench_discrimination()
+    if what == "simulation":
+        return simulation()
+    if what == "stop":
+        from jpai_agent.nodes.latency import bench_stop
+
+        return bench_stop()
+    raise ValueError(f"unknown bench {what!r}; known: episodes, {', '.join(BENCHES)}")
+
+
+def simulation(seconds: float = 60.0, seed: int = 3) -> dict[str, Any]:
+    """Simulated robot with perception at the sensors' rates, driving in a circle: how many times real time on one core."""
+    from jpai_agent.perception import Perception
+    from jpai_agent.playing import free_episode
+    from jpai_agent.sim.report import machine
+    from jpai_agent.sim.robot import SimRobot
+    from jpai_agent.world.map import load_map
+    from jpai_agent.world.robot import load_robot
+
+    episode = free_episode("yard", seed, ["-"])
+    robot = load_robot(episode.robot)
+    perception = Perception(robot, load_map("yard"))
+    period_s = 1.0 / robot.control_rate_hz
+    with SimRobot(robot, "yard", episode.objects, robot_pose=episode.robot_pose, seed=seed) as simulated:
+        simulated.observe(0.0)
+        wall, cpu = time.perf_counter(), time.process_time()
+        while simulated.time_s < seconds:
+            perception.update(simulated.observe(simulated.time_s))
+            if perception.ready:
+                perception.scene()
+            simulated.command(0.1, 0.3)
+            simulated.step(period_s)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        parts = {part: round(1e3 * spent / seconds, 1) for part, spent in simulated.spent_s.items()}
+    return {"what": "cart in the yard, all sensors, perception, 20 Hz", "simulated_s": seconds,
+            "realtime_factor": round(seconds / wall, 1), "realtime_factor_cpu": round(seconds / cpu, 1),
+            "ms_per_simulated_s": parts, "machine": machine()}

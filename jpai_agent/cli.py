@@ -1,0 +1,225 @@
+"""The command `jpai`. Each command is a few lines over the package; what is heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
+    help="日本語で動くロボット: robots that understand Japanese and think on their own computer.",
+    epilog="Exit codes: 0 done, 1 the robot or a check failed, 2 bad input, 3 no usable model.",
+)
+
+World = Annotated[str, typer.Option(help="World to run in.")]
+Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
+Model = Annotated[Path | None, typer.Option(help="Model folder; the embedded model when left out.")]
+Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
+
+
+def _fail(message: str, code: int) -> typer.Exit:
+    typer.echo(f"jpai: {message}", err=True)
+    return typer.Exit(code)
+
+
+@app.command(epilog='Example: jpai run --seed 4 "赤い箱の手前まで行って" "戻って"')
+def run(instructions: Annotated[list[str], typer.Argument(help="What is said, one after the other.")], world: World = "yard",
+        seed: Seed = 1, model: Model = None, runs: Runs = Path("runs"), as_json: AsJson = False,
+        video: Annotated[bool, typer.Option(help="Also film it.")] = False,
+        view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display).")] = False) -> None:
+    """Say something to a simulated robot in this process, without ROS, faster than real time."""
+    from jpai_agent.playing import ModelAgents, free_episode, new_run_folder, play, print_event
+
+    try:
+        episode = free_episode(world, seed, instructions)
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
+    folder = new_run_folder(runs)
+    write = (lambda line: None) if as_json else typer.echo
+    result = _with_model(lambda: play(episode, ModelAgents(model), folder, film=video, view=view,
+                                      tell=lambda event: print_event(event, write)))
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), **result.to_dict()}, ensure_ascii=False))
+    else:
+        typer.echo(f"記録: {folder}")
+    if result.error:
+        raise _fail(result.error, 1)
+
+
+@app.command(epilog="Example: jpai chat --seed 4")
+def chat(world: World = "yard", seed: Seed = 1, model: Model = None, runs: Runs = Path("runs"),
+         view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display).")] = False) -> None:
+    """Type Japanese to a simulated robot, watch what it does, answer its questions. An empty line lets time pass."""
+    from jpai_agent.playing import ModelAgents, converse, free_episode, new_run_folder
+
+    try:
+        episode = free_episode(world, seed, ["待機"], limit_s=3600.0)
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
+    folder = new_run_folder(runs)
+    typer.echo("日本語で話しかけてください。Ctrl-D で終わります。")
+    _with_model(lambda: converse(episode, ModelAgents(model), folder, view=view, write=typer.echo))
+    typer.echo(f"記録: {folder}")
+
+
+@app.command(epilog='Example: jpai plan --image frame.png "次は青いコーンの前"')
+def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
+         image: Annotated[Path, typer.Option(help="A colour frame of the front camera.")], model: Model = None,
+         robot: Annotated[str, typer.Option(help="Robot whose skills are meant.")] = "cart", world: World = "yard",
+         as_json: AsJson = False) -> None:
+    """Ask the model for a plan, from one frame."""
+    import cv2
+
+    from jpai_agent.language import InstructionError, normalise, plan_reply
+    from jpai_agent.plan import PlanError, parse_plan
+    from jpai_agent.skills import skills_for
+    from jpai_agent.vlm import PlanRequest, load_backend
+    from jpai_agent.world.map import load_map
+
+    pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise _fail(f"{image} is no picture that can be read", 2)
+    try:
+        words = normalise(instruction).text
+        places, skills = load_map(world), skills_for(robot)
+    except InstructionError as error:
+        raise _fail(f"{error}\n{error.reply}", 2) from error
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
+    names = {place.id: place.names for place in places.places}
+    request = PlanRequest(words, {"front": cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)}, robot, places=names)
+    answer = _with_model(lambda: load_backend(model).plan(request))
+    try:
+        found = parse_plan(answer.text, skills, cameras=("front",), places=tuple(names))
+    except PlanError as error:
+        raise _fail(f"the model's answer is no plan: {error}", 1) from error
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
+    typer.echo(plan_reply(found, {key: value[0] for key, value in names.items()}, places.home))
+    typer.echo("  ".join(f"{part} {ms:.0f} ms" for part, ms in answer.timings_ms.items()))
+
+
+@app.command(epilog='Example: jpai rehearse --seed 4 plan.json')
+def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, whoever made it; - for standard input.")],
+             world: World = "yard", seed: Seed = 1, rollouts: Annotated[int, typer.Option(help="How many.")] = 32,
+             as_json: AsJson = False) -> None:
+    """Rehearse a plan in the twin of a simulated scene and print the verdict. Exit code 1 when it does not pass."""
+    from jpai_agent.playing import rehearse_plan
+
+    try:
+        text = sys.stdin.read() if str(plan_file) == "-" else plan_file.read_text(encoding="utf-8")
+        verdict = rehearse_plan(text, world, seed, rollouts)
+    except (OSError, ValueError) as error:
+        raise _fail(str(error), 2) from error
+    values = {k: v for k, v in verdict.to_dict().items() if as_json or k not in ("paths", "swept")}
+    typer.echo(json.dumps(values, ensure_ascii=False, indent=None if as_json else 2))
+    if not verdict.passed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: jpai bench --suite sim/suites/yard.jsonl --out bench/yard --jobs 2")
+def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON object a line.")] = None,
+          out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
+          jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
+          what: Annotated[str, typer.Option(help="episodes, model, rehearsal, twin, simulation or stop.")] = "episodes") -> None:
+    """Run a suite and print its table, or time a part and print its figures with the machine's description."""
+    from rich.console import Console
+
+    from jpai_agent import benches
+
+    if what != "episodes":
+        try:
+            figures = _with_model(lambda: benches.run(what, model))
+        except ValueError as error:
+            raise _fail(str(error), 2) from error
+        typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))
+        return
+    if suite is None:
+        raise _fail("--suite FILE.jsonl is missing", 2)
+    from jpai_agent.playing import ModelAgents, bench_log, failure, model_facts
+    from jpai_agent.sim.bench import run_suite
+    from jpai_agent.sim.episode import EpisodeError
+    from jpai_agent.sim.report import print_summary
+
+    console = Console(stderr=True)
+    try:
+        summary, results = _with_model(lambda: run_suite(
+            suite, ModelAgents(model), out=out, jobs=jobs, model=model_facts(model), make_log=bench_log if out else None,
+            failure_picture=failure if out else None, console=console))
+    except (EpisodeError, OSError, ValueError) as error:
+        raise _fail(str(error), 2) from error
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        print_summary(summary, results, Console())
+
+
+@app.command()
+def doctor(as_json: AsJson = False, model: Model = None) -> None:
+    """Check the installation: versions, graphics, ROS, the model's files, and what would leave this machine."""
+    from jpai_agent.doctor import examine
+
+    report = examine(model)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    if not report.well:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: jpai up yard --seed 3")
+def up(world: Annotated[str, typer.Argument(help="World to simulate.")] = "yard",
+       robot: Annotated[str, typer.Option(help="Robot.")] = "cart", seed: Seed = 1, model: Model = None,
+       domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None) -> None:
+    """Start the ROS 2 graph with a simulated robot; Ctrl-C stops all of it."""
+    from jpai_agent import graph
+
+    options: dict[str, Any] = {"seed": seed} | ({"model_dir": str(model)} if model else {})
+    try:
+        code = graph.up(world, robot, domain_id=domain, tell=typer.echo, **options)
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
+    raise typer.Exit(code)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def train(context: typer.Context) -> None:
+    """Make data for the embedded model, train, quantize and evaluate it (jpai train --help)."""
+    from jpai_agent.train.cli import app as commands
+
+    commands(context.args, prog_name="jpai train")
+
+
+@app.command(epilog="Example: jpai test test/gate -k latch")
+def test(arguments: Annotated[list[str] | None, typer.Argument(help="For pytest; all checks when left out.")] = None) -> None:
+    """Run the project's checks: lint, import borders, types, unit tests, the ROS graph."""
+    from jpai_agent.checks import run_checks
+
+    raise typer.Exit(run_checks(arguments or ()))
+
+
+def _with_model(work: Any) -> Any:
+    from jpai_agent.vlm import VlmError
+
+    try:
+        return work()
+    except VlmError as error:
+        raise _fail(f"{error}\n{error.reply}", 3) from error
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Examine the installation: what runs here, whether the model's files are whole, and what would leave this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq")
+
+
+@dataclass
+class Finding:
+    """One thing examined. `well` is None where it is only told."""
+
+    what: str
+    well: bool | None
+    detail: str
+
+
+@dataclass
+class Report:
+    """All findings."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        """True when nothing that was checked failed."""
+        return all(finding.well is not False for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {"well": self.well, "findings": [asdict(finding) for finding in self.findings]}
+
+    def lines(self) -> list[str]:
+        """One line a finding."""
+        marks = {True: "良", False: "否", None: "　"}
+        return [f"{marks[finding.well]} {finding.what}: {finding.detail}" for finding in self.findings]
+
+
+def examine(model_dir: Path | None = None) -> Report:
+    """Look at machine, packages, graphics, ROS, model and network. Changes nothing and sends nothing."""
+    report = Report()
+    cores = os.cpu_count()
+    report.findings.append(Finding("machine", None, f"{_cpu()}, {cores} cores, Python {platform.python_version()}"))
+    for name in PACKAGES:
+        try:
+            report.findings.append(Finding(name, True, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            report.findings.append(Finding(name, False, "not installed"))
+    report.findings += [_graphics(), _ros(), _font(), _video(), _model(model_dir), _network()]
+    return report
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _graphics() -> Finding:
+    import mujoco
+
+    from jpai_agent.twin.render import SceneRenderer
+    from jpai_agent.twin.worlds import build_yard
+
+    try:
+        model = build_yard([]).compile()
+        data = mujoco.MjData(model)
+        mujoco.mj_forward(model, data)
+        with SceneRenderer(model) as renderer:
+            seen = renderer.color(data, "front", (64, 48))
+        return Finding("graphics", bool(seen.std() > 1), f"MUJOCO_GL={os.environ.get('MUJOCO_GL', 'egl')}, renders without a display")
+    except (RuntimeError, OSError, ImportError, mujoco.FatalError) as error:
+        return Finding("graphics", False, f"cannot render: {error}; install libegl1 and libgl1-mesa-dri")
+
+
+def _ros() -> Finding:
+    # asked of a process of its own: only the nodes import rclpy here
+    import subprocess
+    import sys
+
+    probe = "import rclpy, jpai_msgs.action, importlib.metadata as m; print(rclpy.__file__)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return Finding("ROS 2", False, (done.stderr.strip().splitlines() or ["rclpy does not import"])[-1])
+    distribution = os.environ.get("ROS_DISTRO")
+    return Finding("ROS 2", True, f"distribution {distribution}" if distribution else "Jazzy from Python packages, jpai_msgs built")
+
+
+def _font() -> Finding:
+    from jpai_agent.record.text import font_path
+
+    try:
+        return Finding("Japanese font", True, font_path().name)
+    except (OSError, ImportError) as error:
+        return Finding("Japanese font", False, str(error))
+
+
+def _video() -> Finding:
+    import imageio_ffmpeg
+
+    try:
+        return Finding("video", True, Path(imageio_ffmpeg.get_ffmpeg_exe()).name)
+    except RuntimeError as error:
+        return Finding("video", False, str(error))
+
+
+def _model(model_dir: Path | None) -> Finding:
+    from jpai_agent.vlm import VlmError, default_model_dir, verify
+
+    folder = model_dir or default_model_dir()
+    try:
+        manifest = verify(folder)
+    except VlmError as error:
+        return Finding("model", False, str(error))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    return Finding("model", True, f"{manifest.name} {manifest.version}, int{manifest.bits}, {size:.1f} MB, "
+                                  f"sha256 {manifest.sha256[:16]}, every file as listed")
+
+
+def _network() -> Finding:
+    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST (set by jpai up)")
+    return Finding("leaves this machine", True, f"nothing: no endpoint is configured, hubs are off, ROS discovery {reach}, "
+                                                f"model server on a local socket of {socket.gethostname()}, "
+                                                f"disk free {shutil.disk_usage('.').free // 2**30} GiB")

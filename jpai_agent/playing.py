@@ -1,0 +1,265 @@
+"""Run instructions in this process: a simulated robot, the agent with its model, the run folder, the film. No ROS."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jpai_agent.agent import Agent, AgentConfig, SimulatedWorker
+from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
+from jpai_agent.control import compile_program
+from jpai_agent.perception import Perception
+from jpai_agent.plan import parse_plan
+from jpai_agent.record import Captions, RunRecorder, VideoWriter
+from jpai_agent.record import failure_picture as draw_failure
+from jpai_agent.sim.episode import Episode, Expectation, Turn
+from jpai_agent.sim.robot import SimRobot
+from jpai_agent.sim.runner import AgentContext, AgentFactory, Course, EpisodeResult, run_episode
+from jpai_agent.skills import skills_for
+from jpai_agent.train.scenes import random_scene
+from jpai_agent.twin.rehearse import rehearse
+from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.vlm import default_model_dir, load_backend, read_manifest
+from jpai_agent.world.map import load_map
+from jpai_agent.world.objects import footprint
+from jpai_agent.world.robot import load_robot
+
+VIDEO_FPS = 10.0
+PERIODS_PER_FRAME = 2
+
+
+@dataclass(frozen=True)
+class ModelAgents:
+    """Makes agents that think with a model folder; the model is loaded once in each process."""
+
+    model_dir: Path | None = None
+    rollouts: int = 32
+
+    def __call__(self) -> AgentFactory:
+        """Load the model. Raises VlmError when a file is missing or altered."""
+        backend = load_backend(self.model_dir)
+        model_id = model_facts(self.model_dir)["sha256"] or ""
+
+        def make(context: AgentContext) -> Agent:
+            return Agent(context.robot, context.world_map, backend, SimulatedWorker(context.work_delay_s), context.capture,
+                         context.observers, model_id=model_id, config=AgentConfig(rollouts=self.rollouts, seed=context.seed))
+
+        return make
+
+
+def model_facts(model_dir: Path | None) -> dict[str, Any]:
+    """Name, sha256 and bits of a model folder, for summaries."""
+    folder = model_dir or default_model_dir()
+    try:
+        manifest = read_manifest(folder)
+    except (OSError, ValueError):
+        return {"name": folder.name, "sha256": None, "bits": None}
+    return {"name": manifest.name, "sha256": manifest.sha256, "bits": manifest.bits}
+
+
+def new_run_folder(runs: Path) -> Path:
+    """A folder that is not there yet, named after the time."""
+    return runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def free_episode(world: str, seed: int, instructions: Sequence[str], *, robot: str = "cart", limit_s: float = 120.0) -> Episode:
+    """A random scene of a world with these instructions, each said when the one before has ended; nothing is expected."""
+    if world != "yard":
+        raise ValueError(f"unknown world {world!r}; known worlds: yard")
+    scene = random_scene(np.random.default_rng(seed))
+    turns = tuple(Turn(say=text) if i == 0 else Turn(say=text, after="done") for i, text in enumerate(instructions))
+    return Episode(f"{world}-seed-{seed}", world, robot, seed, (), scene.robot_pose, 0.0, tuple(scene.objects), (), turns,
+                   limit_s, Expectation())
+
+
+class Film:
+    """Films an episode through `on_period`: chase camera and robot camera side by side, with captions."""
+
+    def __init__(self, path: Path, world: str) -> None:
+        self.captions = Captions(load_map(world))
+        self._writer = VideoWriter(path, VIDEO_FPS)
+        self._periods = 0
+
+    def period(self, robot: Any, agent: Any) -> None:
+        """One control period of the run."""
+        if self._periods % PERIODS_PER_FRAME == 0:
+            self._writer.add(robot.picture("chase", (640, 480)), robot.picture("front", (640, 480)), self.captions.lines,
+                             self.captions.status)
+        self._periods += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+def play(episode: Episode, make_agents: Callable[[], AgentFactory], folder: Path, *, film: bool = False,
+         tell: Callable[[Event], None] | None = None, view: bool = False) -> EpisodeResult:
+    """Run an episode and keep its run folder.
+
+    Args:
+        film: Also write video.mp4. tell: is told the agent's events as they happen. view: show it in MuJoCo's viewer.
+    """
+    with recording(episode, folder) as recorder:
+        movie = Film(folder / "video.mp4", episode.world) if film else None
+        watchers = [w for w in (movie.captions if movie else None, tell) if w is not None]
+        agents = make_agents()
+
+        def watched(context: AgentContext) -> Any:
+            agent = agents(context)
+            agent.observers.extend(watchers)
+            return agent
+
+        with _viewer(view) as show:
+
+            def on_period(robot: Any, agent: Any) -> None:
+                if movie is not None:
+                    movie.period(robot, agent)
+                show(robot)
+
+            try:
+                result = run_episode(episode, watched, log_run=recorder, run_folder=str(folder), on_period=on_period)
+            finally:
+                if movie is not None:
+                    movie.close()
+        recorder.close(**{k: v for k, v in result.to_dict().items() if k in ("decision", "reason", "seconds", "error")})
+        return result
+
+
+def converse(episode: Episode, make_agents: Callable[[], AgentFactory], folder: Path, *, view: bool,
+             write: Callable[[str], None]) -> None:
+    """Talk with the robot of an episode: lines of standard input are said as they come; the episode's own turn is not.
+
+    While something is being done, time passes until it has ended; with nothing to do it stands still.
+    """
+    agents = make_agents()
+    with recording(episode, folder) as recorder, _viewer(view) as show:
+        course = Course(episode, agents, log_run=recorder)
+        course.say_nothing()
+        course.agent.observers.append(lambda event: print_event(event, write))
+        try:
+            _pass_time(course, show, at_least_s=0.5)
+            for line in sys.stdin:
+                if line.strip():
+                    course.agent.hear(line.rstrip("\n"), course.robot.time_s)
+                _pass_time(course, show, at_least_s=2.0)
+        finally:
+            course.robot.close()
+        recorder.close()
+
+
+def _pass_time(course: Course, show: Callable[[Any], None], at_least_s: float) -> None:
+    end_s = course.robot.time_s + at_least_s
+    while course.robot.time_s < end_s or not course.agent.idle:
+        course.period()
+        show(course.robot)
+        if course.robot.time_s > end_s + 300.0:
+            break
+
+
+def rehearse_plan(text: str, world: str, seed: int, rollouts: int) -> Verdict:
+    """The twin's verdict on a plan (JSON) in the random scene of a seed, as its robot perceives it after a second.
+
+    Raises:
+        ValueError: The world is unknown, the plan is none, or no program can be made of it; says why.
+    """
+    episode = free_episode(world, seed, ["-"])
+    robot, world_map = load_robot(episode.robot), load_map(world)
+    places = tuple(place.id for place in world_map.places)
+    plan = parse_plan(text, skills_for(robot.name), cameras=tuple(c.name for c in robot.cameras), places=places)
+    if plan.decision != "act":
+        raise ValueError(f"the plan does not act: {plan.decision}, {plan.reason}")
+    perception = Perception(robot, world_map)
+    with SimRobot(robot, world, episode.objects, robot_pose=episode.robot_pose, seed=seed) as simulated:
+        while simulated.time_s < 1.0:
+            perception.update(simulated.observe(simulated.time_s))
+            simulated.step(1.0 / robot.control_rate_hz)
+        stamp_s = simulated.time_s
+    scene = perception.scene()
+    targets = {}
+    for index, step in enumerate(plan.steps):
+        if step.target is not None and not step.target.deferred:
+            found = perception.ground(step.target, scene, stamp_s)
+            if found is None:
+                raise ValueError(f"step {index}: nothing stands at its point")
+            targets[index] = found
+    program = compile_program(plan.steps, targets, scene, robot, world_map)
+    binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), robot.sha256, "")
+    return rehearse(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed)
+
+
+@contextmanager
+def recording(episode: Episode, folder: Path, *, pictures: bool = True) -> Iterator[RunRecorder]:
+    """The recorder of an episode's run folder."""
+    about = {"id": episode.id, "seed": episode.seed, "tags": list(episode.tags), "turns": [t.say for t in episode.turns],
+             "objects": [thing.to_dict() for thing in episode.objects]}
+    with RunRecorder(folder, load_robot(episode.robot), load_map(episode.world), episode=about, pictures=pictures,
+                     mcap=pictures) as recorder:
+        yield recorder
+
+
+@contextmanager
+def bench_log(episode: Episode, folder: Path) -> Iterator[RunRecorder]:
+    """The plain record that the bench keeps of each run."""
+    with recording(episode, folder, pictures=False) as recorder:
+        yield recorder
+
+
+def failure(episode: Episode, result: EpisodeResult, folder: Path | None, pictures: Path) -> None:
+    """Draw what went wrong in an episode."""
+    if folder is not None:
+        outlines = [footprint(thing, result.seconds).corners() for thing in episode.objects]
+        draw_failure(folder, result.to_dict(), pictures / f"{episode.id}.png", outlines=outlines)
+
+
+@contextmanager
+def _viewer(wanted: bool) -> Iterator[Callable[[Any], None]]:
+    """A function that shows a simulated robot live, at the speed of the wall clock."""
+    if not wanted:
+        yield lambda robot: None
+        return
+    import mujoco.viewer
+
+    handle: Any = None
+    begun = time.monotonic()
+
+    def show(robot: Any) -> None:
+        nonlocal handle
+        if handle is None:
+            handle = mujoco.viewer.launch_passive(robot.model, robot.data)
+        handle.sync()
+        time.sleep(max(0.0, robot.time_s - (time.monotonic() - begun)))
+
+    try:
+        yield show
+    finally:
+        if handle is not None:
+            handle.close()
+
+
+def print_event(event: Event, write: Callable[[str], None]) -> None:
+    """What a person at the terminal wants to follow of an event."""
+    at = f"[{event.time_s:6.1f} s]"
+    if isinstance(event, Heard):
+        write(f"{at} 指示   {event.text}")
+    elif isinstance(event, Planned):
+        write(f"{at} 計画   {event.raw_text or event.error} ({event.latency_ms:.0f} ms)")
+    elif isinstance(event, Rehearsed):
+        verdict = event.verdict
+        found = "合格" if verdict.passed else f"不合格 ({verdict.reason})"
+        write(f"{at} 練習   {round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts} {found} ({event.latency_ms:.0f} ms)")
+    elif isinstance(event, Decided) and event.reason:
+        write(f"{at} 判断   {event.decision} ({event.reason})")
+    elif isinstance(event, StepStarted):
+        write(f"{at} 実行   手順 {event.step + 1}")
+    elif isinstance(event, Replied):
+        write(f"{at} 応答   {event.text}")
+    elif isinstance(event, Finished):
+        write(f"{at} 終了   {event.outcome} {event.reason}".rstrip())

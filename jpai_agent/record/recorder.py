@@ -6,12 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import cv2
+import numpy as np
 
 from jpai_agent.agent.events import Decided, Event, Finished, Grounded, Heard, Planned, Rehearsed, Replied, StepStarted
 from jpai_agent.record.files import JsonArray, Lines, dump, jsonable, write_json
@@ -199,7 +200,7 @@ class RunRecorder:
             return head | {"scene": index, "targets": jsonable(event.targets)}
         if isinstance(event, Rehearsed):
             verdict = event.verdict
-            found = jsonable(verdict) | {"paths": jsonable(verdict.paths, 2), "swept": len(verdict.swept)}
+            found = jsonable(replace(verdict, paths=[], swept=[])) | {"paths": [_path_rows(p) for p in verdict.paths]}
             told = {"latency_ms": jsonable(event.latency_ms), "verdict": found, "program": jsonable(event.program)}
             index = self._arrays["verdict"].append(head | told)
             return head | {"verdict": index, "status": verdict.status, "latency_ms": told["latency_ms"]}
@@ -248,3 +249,10 @@ class RunRecorder:
                 self._keep_scene(event.time_s, event.turn, "end", self._scene)
             if event.turn == self._turn:
                 self._step = -1
+
+
+def _path_rows(path: Any) -> list[list[float]]:
+    """A rollout's path to the centimetre, up to where it diverged."""
+    rows = np.asarray(path, float).reshape(-1, 3)
+    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    return np.round(rows[: broken[0]] if len(broken) else rows, 2).tolist()

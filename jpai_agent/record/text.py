@@ -142,7 +142,8 @@ def draw_text(
 ) -> float:
     """Draw one line, by default from its baseline's left end, and return where it ends.
 
-    The font has one weight; bold widens its upright strokes, which leaves dense letters like 電 open. halo is drawn around the letters, to be read on any ground.
+    The font has one weight; bold widens its upright strokes, which leaves dense letters like 電 open. halo is drawn
+    around the letters, to be read on any ground.
     """
     face = font(size_px)
     if halo is not None:

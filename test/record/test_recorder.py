@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from made_up_run import SAID, MadeUpRun
 from mcap.reader import make_reader
 from PIL import Image as Picture
 
-from jpai_agent.agent.events import Decided, Finished, Heard, Planned
+from jpai_agent.agent.events import Decided, Finished, Heard, Planned, Rehearsed
 from jpai_agent.plan import ActionPlan
 from jpai_agent.record import RunRecorder, load_run
 from jpai_agent.record.files import JsonArray, jsonable
@@ -102,6 +103,16 @@ def test_the_mcap_file_holds_events_and_trajectory(run: MadeUpRun, tmp_path: Pat
         topics = [channel.topic for _, channel, _ in make_reader(file).iter_messages()]
     assert topics.count("/jpai/events") == 10
     assert topics.count("/jpai/trajectory") > 100
+
+
+def test_a_rollout_that_diverged_is_kept_up_to_there(run: MadeUpRun, tmp_path: Path) -> None:
+    path = [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [math.nan, 0.0, 0.0], [9.9, 0.0, 0.0]]
+    verdict = replace(run.verdict("fail"), status="invalid", reason="diverged", paths=[path])
+    with recorder(run, tmp_path / "run") as keep:
+        keep(Rehearsed(1.0, 0, run.program, verdict, 900.0))
+    kept = load_run(tmp_path / "run").turns[0].verdict
+    assert kept is not None
+    assert kept["paths"] == [path[:2]]
 
 
 def test_an_answer_that_is_no_plan_is_kept_with_its_reason(run: MadeUpRun, tmp_path: Path) -> None:

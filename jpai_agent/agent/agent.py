@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LOOK_WORDS = "{label}の方を向いて"
 # how long the robot carries on while a program for it is rehearsed
 LEAD_S = 0.5
+# between two rehearsals while people pass
+LET_PASS_S = 0.7
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class AgentConfig:
     Attributes:
         rollouts: Perturbed rollouts of a rehearsal. seed: of their perturbations.
         attempts: Plans that are rehearsed for one instruction before the agent gives up (the first one and replans).
+        patience: Rehearsals of what runs, while people pass, before another way is looked for.
         camera: The camera that plans are made from.
     """
 
     rollouts: int = 32
     attempts: int = 3
+    patience: int = 10
     seed: int = 0
     camera: str = "front"
 
@@ -237,15 +241,24 @@ class Agent:
             run.runner.looked(target is not None)
 
     def _rehearse_again(self, run: Run) -> Task:
-        """The scene has changed near the way: rehearse the rest as it is, else along another way, else stop and say so."""
-        scene = self.perception.scene()
-        log.info("rehearsing again: %s", run.change)
-        verdict = yield from self._verdict(run.plan, run.program, scene, run)
-        if self.executor.run is not run or run.outcome is not None:
-            return
-        if verdict.passed:
-            self.executor.rehearsed(verdict, scene)
-            return
+        """The scene has changed near the way: rehearse the rest as it is, else along another way, else stop and say so.
+
+        While people are about, the robot stands and lets them pass before it looks for another way.
+        """
+        for _ in range(self.config.patience):
+            scene = self.perception.scene()
+            log.info("rehearsing again: %s", run.change)
+            verdict = yield from self._verdict(run.plan, run.program, scene, run)
+            if self.executor.run is not run or run.outcome is not None:
+                return
+            if verdict.passed:
+                self.executor.rehearsed(verdict, scene)
+                return
+            run.held = True
+            if not scene.movers:
+                break
+            until_s = self._now_s + LET_PASS_S
+            yield _When(lambda until_s=until_s: self._now_s >= until_s)
         try:
             ready = yield from self._rehearsed(self._part.after(run.step), run.plan)
             self._start(ready)

@@ -31,7 +31,7 @@ class Run:
         id: Names the run; the gate releases a hold only for another one.
         plan: The plan that it carries out; program: the rehearsed part of it.
         scene: The snapshot that was rehearsed last; verdict: what that rehearsal found.
-        change: Why the rest must be rehearsed again; None while the verdict holds.
+        change: Why the rest must be rehearsed again; None while the verdict holds. held: it stands still until then.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Run:
     scene: Scene
     verdict: Verdict
     change: str | None = None
+    held: bool = False
 
     @property
     def step(self) -> int:
@@ -107,7 +108,8 @@ class Executor:
                 self._checked_s = now_s
                 run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),
                                              half_width_m=self.robot.width_m / 2)
-            command = run.runner.tick(view, dt_s, SLOWED_MPS if run.change else np.inf)
+            top_mps = 0.0 if run.held else SLOWED_MPS if run.change else np.inf
+            command = run.runner.tick(view, dt_s, top_mps)
         # whoever takes over carries on from the speed that was wanted last
         self._brakes.take_over(command)
         return float(command.v_mps[0]), float(command.w_radps[0])
@@ -117,7 +119,7 @@ class Executor:
         if not verdict.passed:
             raise NotPermitted(f"verdict {verdict.id} is {verdict.status}: {verdict.reason}")
         if self.run is not None:
-            self.run.verdict, self.run.scene, self.run.change = verdict, scene, None
+            self.run.verdict, self.run.scene, self.run.change, self.run.held = verdict, scene, None, False
 
     @staticmethod
     def _way_left(run: Run, scene: Scene) -> np.ndarray:

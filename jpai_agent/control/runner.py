@@ -17,6 +17,8 @@ from jpai_agent.control.view import View
 from jpai_agent.world.robot import RobotSpec
 
 BLOCKED_S = 15.0
+# of the limits, what is asked for: motors give a few per cent more or less than they are told
+LIMIT_SHARE = 0.9
 LOOK_TURN_RAD = math.radians(45)
 LOOKS = 8
 SAY_S = 0.6
@@ -110,7 +112,8 @@ class ProgramRunner:
             self._begin(fresh, segment, view)
             v, w = self._wanted(segment, int(index), rows, view, dt_s)
             wanted_v[rows], wanted_w[rows] = v, w
-        wanted_v = np.clip(wanted_v, -min(top_mps, self.robot.limits.reverse_mps), min(top_mps, self.robot.limits.forward_mps))
+        limits = self.robot.limits
+        wanted_v = np.clip(wanted_v, -min(top_mps, limits.reverse_mps * LIMIT_SHARE), min(top_mps, limits.forward_mps * LIMIT_SHARE))
         self._ramp(wanted_v, wanted_w, dt_s)
         return Command(self._v.copy(), self._w.copy())
 
@@ -223,7 +226,7 @@ class ProgramRunner:
     def _ramp(self, wanted_v: np.ndarray, wanted_w: np.ndarray, dt_s: float) -> None:
         limits = self.robot.limits
         faster = np.abs(wanted_v) > np.abs(self._v)
-        most = np.where(faster & (wanted_v * self._v >= 0), limits.accel_mps2, limits.brake_mps2) * dt_s
+        most = np.where(faster & (wanted_v * self._v >= 0), limits.accel_mps2, limits.brake_mps2) * LIMIT_SHARE * dt_s
         self._v = np.clip(wanted_v, self._v - most, self._v + most)
         turn = limits.yaw_accel_radps2 * dt_s
         self._w = np.clip(np.clip(wanted_w, self._w - turn, self._w + turn), -limits.yaw_radps, limits.yaw_radps)

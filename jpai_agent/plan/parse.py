@@ -14,7 +14,7 @@ MAX_CHARS = 8000
 MAX_STEPS = 20
 MAX_DEPTH = 6  # plan {steps [step {target {point [x, y]}}]} is five levels deep
 LABEL_MAX_CHARS = 40
-REPLY_MAX_CHARS = 200
+REPLY_MAX_CHARS = 120
 
 _PLAN_KEYS = ("decision", "steps", "reason", "reply")
 _TARGET_KEYS = ("label", "camera", "point", "place")

@@ -25,7 +25,7 @@ from jpai_agent.vlm.backend import VlmBackend, VlmError
 from jpai_agent.vlm.load import default_model_dir, load_backend
 from jpai_agent.vlm.manifest import MANIFEST, read_manifest
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("jpai_agent.vlm.server")  # also when run with -m
 
 QUEUE_MAX = 4
 NICENESS = 10

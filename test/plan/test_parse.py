@@ -174,7 +174,7 @@ BROKEN = {
     "bad_text": [
         act({"skill": "go_to", "target": {"label": ""}}),
         act({"skill": "go_to", "target": {"label": "あ" * 41}}),
-        act(STEP, reply="あ" * 201),
+        act(STEP, reply="あ" * 121),
         act(STEP, reply="a\u0007"),
         act({"skill": "say", "text": "a\nb"}),
         '{"decision":"act","steps":[{"skill":"say","text":"\\ud800"}],"reason":null}',

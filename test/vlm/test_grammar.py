@@ -1,0 +1,73 @@
+"""Whatever a model prefers, what the grammar lets it say is a plan."""
+
+import numpy as np
+import pytest
+
+from jpai_agent.plan import parse_plan
+from jpai_agent.skills import skills_for
+from jpai_agent.vlm.grammar import PlanGrammars, plain_tokens, tokenizer_info
+
+SKILLS = skills_for("cart")
+PLACES = ("dock", "exit")
+ROOM = 40  # logits wider than the vocabulary
+
+
+@pytest.fixture(scope="module")
+def grammars(tokenizer):
+    return PlanGrammars(tokenizer_info(tokenizer, len(tokenizer) + ROOM))
+
+
+@pytest.fixture(scope="module")
+def tokens(tokenizer):
+    return plain_tokens(tokenizer, len(tokenizer) + ROOM)
+
+
+def walk(grammars, tokens, draw, reply=False):
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=reply))
+    text = ""
+    for _ in range(3000):
+        allowed = mask.allowed()
+        # long tokens and short ones alike, so that every branch is taken
+        token = int(draw.choice(np.flatnonzero(allowed)))
+        assert mask.accept(token)
+        if mask.ended:
+            return text
+        text += tokens[token]
+    raise AssertionError(f"no end: {text[:200]}")
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_random_answer_under_the_grammar_is_a_plan(grammars, tokens, seed):
+    text = walk(grammars, tokens, np.random.default_rng(seed), reply=seed % 3 == 0)
+    plan = parse_plan(text, SKILLS, places=PLACES)
+    assert plan.reply is None or seed % 3 == 0
+
+
+def test_control_tokens_and_ids_beyond_the_vocabulary_are_never_allowed(grammars, tokenizer, tokens):
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    for piece in ['{"decision":"act","steps":[', '{"skill":"say","text":"']:
+        assert mask.accept(tokens.index(piece))
+    allowed = mask.allowed()
+    assert allowed[tokens.index("赤")]
+    assert not allowed[len(tokenizer) :].any()
+    for word in ("⟦now⟧", "<image>", "<s>", "</s>", "<unk>"):
+        assert not allowed[tokenizer.convert_tokens_to_ids(word)]
+
+
+def test_a_token_that_may_not_come_is_not_taken(grammars, tokens):
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    assert not mask.accept(tokens.index("赤"))
+    assert mask.accept(tokens.index('{"decision":"ask","steps":[],"reason":"unsafe"}'))
+    assert not mask.ended
+
+
+def test_the_grammar_is_compiled_once_for_one_registry_and_map(grammars):
+    first = grammars.compiled(SKILLS, ["front"], PLACES, reply=False)
+    assert grammars.compiled(dict(SKILLS), ["front"], list(PLACES), reply=False) is first
+    assert grammars.compiled(SKILLS, ["front"], ("dock",), reply=False) is not first
+
+
+def test_the_mask_says_what_it_cost(grammars):
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    mask.allowed()
+    assert 0 < mask.spent_s < 0.5

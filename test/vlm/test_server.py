@@ -1,0 +1,315 @@
+"""A hung, killed, busy or lying model server costs a client its deadline at most, and always a typed error."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zmq
+
+from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError, wire
+from jpai_agent.vlm.server import NICENESS, QUEUE_MAX, VlmServer, server_command
+
+ASK = '{"decision":"ask","steps":[],"reason":"incomplete"}'
+SLACK_S = 1.0  # for a busy machine
+FRAME = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+REQUEST = PlanRequest("行って", {"front": FRAME}, places={"dock": ("ドック",)}, speed_mps=0.3)
+
+
+class Fake:
+    """A backend that does what the test says."""
+
+    name = "fake"
+
+    def __init__(self, act=lambda request: PlanAnswer(ASK, 0.5, {"total": 1.0}, 10, 2, "fake")):
+        self.act, self.seen = act, []
+
+    def plan(self, request):
+        self.seen.append(request)
+        return self.act(request)
+
+    def warm(self, request):
+        self.plan(request)
+
+
+def endpoint():
+    return f"ipc://@jpai-test-{uuid.uuid4().hex}"
+
+
+@contextlib.contextmanager
+def serving(backend, timeout_s=5.0):
+    server = VlmServer(backend, endpoint(), sha256="abc")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    client = VlmClient(server.endpoint, timeout_s)
+    try:
+        yield client, server
+    finally:
+        client.close()
+        server.stop()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def lying(answer):
+    """A server that replies with what `answer` makes of each request's id."""
+    context, stop = zmq.Context(), threading.Event()
+    router = context.socket(zmq.ROUTER)
+    router.setsockopt(zmq.LINGER, 0)
+    address = endpoint()
+    router.bind(address)
+
+    def run():
+        while not stop.is_set():
+            if router.poll(20):
+                peer, header, *_ = router.recv_multipart()
+                for parts in answer(wire.load(header)["id"]):
+                    router.send_multipart([peer, *parts])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    client = VlmClient(address, 0.5)
+    try:
+        yield client
+    finally:
+        client.close()
+        stop.set()
+        thread.join(5)
+        router.close()
+        context.term()
+
+
+def refused(client, *codes, request=REQUEST):
+    began = time.monotonic()
+    with pytest.raises(VlmError) as caught:
+        client.plan(request)
+    assert caught.value.reason_code in codes
+    assert time.monotonic() - began <= client.timeout_s + SLACK_S
+    return caught.value
+
+
+def test_a_request_arrives_whole_and_its_answer_comes_back():
+    backend = Fake()
+    with serving(backend) as (client, _):
+        assert client.plan(REQUEST) == PlanAnswer(ASK, 0.5, {"total": 1.0}, 10, 2, "fake")
+    (seen,) = backend.seen
+    assert (seen.images["front"] == FRAME).all()
+    assert replace(seen, images={}) == replace(REQUEST, images={})
+
+
+def test_a_backends_own_error_keeps_its_reason():
+    def fail(request):
+        raise VlmError("too_long", "the instruction is too long")
+
+    with serving(Fake(fail)) as (client, _):
+        assert "too long" in str(refused(client, "too_long"))
+
+
+def test_a_backend_that_crashes_is_an_error_and_the_server_lives_on():
+    outcomes = iter([ZeroDivisionError("oops"), MemoryError(), None])
+
+    def act(request):
+        if (error := next(outcomes)) is not None:
+            raise error
+        return PlanAnswer(ASK)
+
+    with serving(Fake(act)) as (client, _):
+        assert "ZeroDivisionError" in str(refused(client, "model_unavailable"))
+        refused(client, "model_unavailable")
+        assert client.plan(REQUEST).text == ASK
+
+
+def test_a_bad_frame_never_leaves_the_client():
+    backend = Fake()
+    with serving(backend) as (client, _):
+        refused(client, "image_black", request=replace(REQUEST, images={"front": np.zeros((64, 64, 3), np.uint8)}))
+    assert backend.seen == []
+
+
+def test_a_hung_model_costs_the_deadline_and_heartbeats_tell_of_it():
+    release = threading.Event()
+
+    def hang(request):
+        assert release.wait(20)
+        return PlanAnswer(ASK)
+
+    with serving(Fake(hang), timeout_s=0.3) as (client, _):
+        refused(client, "model_timeout")
+        state = client.heartbeat(2.0)
+        assert state["working_s"] >= 0.2
+        assert (state["model"], state["sha256"]) == ("fake", "abc")
+        release.set()
+        # the late answer to the request that was given up is not taken for the next one's
+        client.timeout_s = 5.0
+        assert client.plan(REQUEST).text == ASK
+
+
+def test_a_full_queue_says_busy_at_once_and_expired_requests_are_not_begun():
+    release, backend = threading.Event(), Fake()
+    backend.act = lambda request: (release.wait(20), PlanAnswer(ASK))[1]
+    with serving(backend, timeout_s=0.2) as (client, _):
+        for _ in range(QUEUE_MAX + 1):
+            refused(client, "model_timeout")
+        client.timeout_s = 5.0
+        began = time.monotonic()
+        with pytest.raises(VlmError) as caught:
+            client.plan(REQUEST)
+        assert caught.value.reason_code == "model_busy"
+        assert time.monotonic() - began < 2.0
+        release.set()
+        while client.heartbeat(2.0)["queue"]:
+            pass
+        client.plan(REQUEST)
+    # the first one, and the last; those that waited too long were dropped
+    assert len(backend.seen) == 2
+
+
+def test_nobody_there_is_an_error_by_the_deadline():
+    client = VlmClient(endpoint(), 0.3)
+    refused(client, "model_unavailable")
+    with pytest.raises(VlmError):
+        client.heartbeat(0.1)
+    client.close()
+
+
+def header(identity, **fields):
+    return [[wire.dump({"id": identity, **fields})]]
+
+
+RIGHT = {"text": ASK, "confidence": 0.5, "timings_ms": {}, "prompt_tokens": 1, "answer_tokens": 1, "model": "x"}
+LIES = {
+    "silence": lambda identity: [],
+    "no JSON": lambda identity: [[b"\x80\x04pickle"]],
+    "no header": lambda identity: [[b"[]"]],
+    "deep": lambda identity: [[b"[" * 100_000]],
+    "many parts": lambda identity: [[b"{}", b"{}"]],
+    "another id": lambda identity: header("0" * 32, kind="answer", answer=RIGHT),
+    "another id for ever": lambda identity: header("0" * 32, kind="answer", answer=RIGHT) * 200,
+    "another kind": lambda identity: header(identity, kind="pong", answer=RIGHT),
+    "no answer": lambda identity: header(identity, kind="answer"),
+    "text missing": lambda identity: header(identity, kind="answer", answer={**RIGHT, "text": None}),
+    "NaN": lambda identity: header(identity, kind="answer", answer={**RIGHT, "confidence": float("nan")}),
+    "sure beyond one": lambda identity: header(identity, kind="answer", answer={**RIGHT, "confidence": 7}),
+    "timings": lambda identity: header(identity, kind="answer", answer={**RIGHT, "timings_ms": [1]}),
+    "an error of its own": lambda identity: header(identity, kind="error", code="rm -rf", message={"a": 1}),
+    "too large": lambda identity: [[b"x" * (wire.ANSWER_MAX_BYTES + 1)]],
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lying_server_is_a_typed_error_by_the_deadline(lie):
+    with lying(LIES[lie]) as client:
+        refused(client, "model_unavailable", "model_timeout")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [b""],
+        [b"{}"],
+        [b"\xff"],
+        [b"[" * 100_000],
+        [wire.dump({"id": "1", "kind": "plan", "budget_s": 5, "request": None})],
+        [wire.dump({"id": "1", "kind": "plan", "budget_s": 5, "request": {"frames": [{}]}}), b"x"],
+        [wire.dump({"id": "1", "kind": "plan", "budget_s": "x"})],
+        [wire.dump({"id": "1", "kind": "drop tables"})],
+        [wire.dump({"id": 1, "kind": "ping"})],
+    ],
+)
+def test_a_client_that_sends_garbage_does_not_harm_the_server(parts):
+    backend = Fake()
+    with serving(backend) as (client, server), zmq.Context() as context, context.socket(zmq.DEALER) as rogue:
+        rogue.connect(server.endpoint)
+        rogue.send_multipart(parts or [b""])
+        assert client.plan(REQUEST).text == ASK
+        if rogue.poll(50):
+            assert wire.load(rogue.recv_multipart()[0])["kind"] == "error"
+    assert len(backend.seen) == 1
+
+
+def test_calls_from_several_threads_take_turns():
+    with serving(Fake()) as (client, _):
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(client.plan(REQUEST).text)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert found == [ASK] * 6
+
+
+@contextlib.contextmanager
+def process(folder, address):
+    command = server_command(folder, address)
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        yield server
+    finally:
+        server.kill()
+        server.wait(10)
+        server.stderr.close()
+
+
+def test_the_process_plans_at_low_priority_survives_a_kill_of_its_kind_and_ends_on_sigterm(model_folder, request_):
+    address = endpoint()
+    client = VlmClient(address, 10.0)
+    with process(model_folder, address) as server:
+        assert client.wait_ready(60)["model"] == "tiny"
+        assert client.plan(request_).text.startswith('{"decision":')
+        assert os.getpriority(os.PRIO_PROCESS, server.pid) >= NICENESS
+        server.kill()
+        server.wait(10)
+        client.timeout_s = 0.5
+        refused(client, "model_unavailable", "model_timeout", request=request_)
+    with process(model_folder, address) as server:
+        client.wait_ready(60)
+        client.timeout_s = 10.0
+        assert client.plan(request_).text.startswith('{"decision":')
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(5) == 0
+    client.close()
+
+
+def test_a_server_ends_with_the_process_that_started_it(model_folder):
+    address = endpoint()
+    starter = (
+        "import subprocess, sys; from jpai_agent.vlm.server import server_command;"
+        f"print(subprocess.Popen(server_command({str(model_folder)!r}, {address!r})).pid, flush=True);"
+        "sys.stdin.read()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", starter], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pid = int(parent.stdout.readline())
+    client = VlmClient(address, 1.0)
+    client.wait_ready(60)
+    parent.stdin.close()
+    parent.wait(10)
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while _runs(pid) and time.monotonic() < deadline:
+        with contextlib.suppress(VlmError):
+            client.heartbeat(0.2)
+    client.close()
+    assert not _runs(pid)
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_unusable_model_ends_the_process_and_names_the_file(tmp_path):
+    done = subprocess.run(server_command(tmp_path / "no-model", endpoint()), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "no-model" in done.stderr

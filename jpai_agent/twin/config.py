@@ -30,6 +30,8 @@ class JudgeRules:
     """What a rollout may not do. See the comments in the file."""
 
     person_gap_m: float
+    creep_gap_m: float
+    crawl_mps: float
     moving_mps: float
     moved_within_s: float
     tip_deg: float

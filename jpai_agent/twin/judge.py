@@ -74,7 +74,9 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
     to_movers = np.where(alive[..., None], box_to_circle(feet[:, :, None], recording.mover_xy, mover_radii_m), np.inf)
 
     touching = (recording.contact | (to_boxes < -OVERLAP_M)) & lately
-    near_limit = np.minimum(rules.person_gap_m, np.maximum(to_movers[0] - NEARER_M, 0.0))
+    pace = np.minimum(recording.speed_mps / rules.crawl_mps, 1.0)[..., None]
+    wanted_m = rules.creep_gap_m + (rules.person_gap_m - rules.creep_gap_m) * pace
+    near_limit = np.minimum(wanted_m, np.maximum(to_movers[0] - NEARER_M, 0.0))
     # a person who comes to a robot that does not come nearer by its own motion is not its doing
     stayed = box_to_circle(np.concatenate([feet[:1], feet[:-1]])[:, :, None], recording.mover_xy, mover_radii_m)
     closing = stayed - to_movers > rules.moving_mps * tick_s / 2

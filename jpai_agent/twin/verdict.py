@@ -28,13 +28,17 @@ class Verdict:
         status: "pass", "fail", or "invalid" (the physics diverged or nothing could be rehearsed; never a pass).
         made_at_s: On the clock of the scene's stamps.
         rollouts: N; pass_rate: fraction of them that met every rule.
-        failed_step: Index in the plan of the step that failed first, in the rollout that failed first; None when all passed.
+        failed_step: Index in the plan of the step that failed first, in the rollout that failed first; None when all
+            rollouts passed.
         reason: Machine-readable reason of most failures ("collision", "person_too_close", "not_reached", "timeout",
-            "out_of_bounds", "tipped", "diverged", "blocked"); "" when passed.
-        min_clearance_m: Smallest gap to anything, over all rollouts. duration_s: median simulated duration of the passed ones.
+            "out_of_bounds", "tipped", "diverged", or why the program gave up: "blocked", "target_lost", "not_found");
+            "" when passed.
+        min_clearance_m: Smallest gap to anything, over all rollouts, negative by the overlap.
+        duration_s: Median simulated duration of the rollouts that passed, waits counted in full.
         peak_speed_mps: Highest speed reached.
-        paths: (N, T, 3) driven x, y, yaw in the map frame as nested lists, thinned to 0.2 s; for pictures and markers.
-        swept: (P, 2) points of the corridor driven, for the check whether the scene has changed near it.
+        paths: Per rollout, as nested lists, the driven (x, y, yaw) in the map frame every 0.2 s until its end; rollout
+            0 is the unperturbed one. For pictures and markers.
+        swept: (P, 2) way of the unperturbed rollout, for the check whether the scene has changed near it.
         wall_s: What the rehearsal cost.
     """
 
@@ -66,7 +70,8 @@ class Verdict:
         if changed:
             return f"verdict {self.id} is bound to another {', '.join(changed)}"
         if not 0.0 <= now_s - self.made_at_s <= START_WITHIN_S:
-            return f"verdict {self.id} was made {now_s - self.made_at_s:.1f} s ago; it is void after {START_WITHIN_S:.0f} s"
+            age_s = now_s - self.made_at_s
+            return f"verdict {self.id} was made {age_s:.1f} s ago; it is void after {START_WITHIN_S:.0f} s"
         return None
 
     def to_dict(self) -> dict[str, Any]:

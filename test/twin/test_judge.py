@@ -67,6 +67,13 @@ def test_passing_a_person_closely_is_too_close_and_standing_by_one_is_not():
     assert judged(straight(0.0, mover_xy=person_at(0.0, 0.8)))[0] == ""
 
 
+def test_a_robot_that_creeps_may_come_nearer_to_people():
+    beside = person_at(0.7, 0.25 + 0.25 + 0.35)
+    assert judged(straight(0.2, mover_xy=beside))[0] == ""
+    assert judged(straight(0.4, mover_xy=beside))[0] == "person_too_close"
+    assert judged(straight(0.3, mover_xy=person_at(0.9, 0.25 + 0.05 + 0.35)))[0] == "person_too_close"
+
+
 def test_the_person_that_the_step_is_about_may_be_approached():
     beside = person_at(1.0, 0.8)
     assert judged(straight(mover_xy=beside, exempt=np.ones((ROWS, 1, 1), dtype=bool)))[0] == ""

@@ -66,7 +66,7 @@ def print_summary(summary: Mapping[str, Any], results: Sequence[EpisodeResult], 
     console.print(table)
     console.print(
         f"contacts {summary['contacts']}, violations {summary['violations']}, "
-        f"simulation {summary['realtime_factor']:.1f} x real time on one core"
+        f"simulation {summary['realtime_factor']:.1f} x real time per core (processor time, model and rehearsal apart)"
     )
     for name, values in summary["latency_ms"].items():
         console.print(f"{name:>13}: p50 {_shown(values['p50'])}, p95 {_shown(values['p95'])}")

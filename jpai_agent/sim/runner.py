@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jpai_agent.agent import SimulatedWorker
 from jpai_agent.agent.events import Decided, Event, Finished, Observer, Planned, Rehearsed, Replied
+from jpai_agent.agent.worker import Job
 from jpai_agent.gate.core import Gate
 from jpai_agent.language import stop_word
 from jpai_agent.perception import Perception
@@ -52,13 +54,29 @@ class AgentLike(Protocol):
         """Take in what the sensors delivered; the wanted (v m/s, w rad/s)."""
 
 
+class MeteredWorker(SimulatedWorker):
+    """Does slow work on the spot, with the simulated delay, and counts the processor time that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__(WORK_DELAY_S)
+        self.cpu_s = 0.0
+
+    def submit(self, work: Callable[[], Any], now_s: float) -> Job:
+        """As SimulatedWorker."""
+        start = time.process_time()
+        try:
+            return super().submit(work, now_s)
+        finally:
+            self.cpu_s += time.process_time() - start
+
+
 @dataclass(frozen=True)
 class AgentContext:
     """What an agent is made of, but for its model.
 
     Attributes:
         capture: The newest frame of a camera. observers: are told the agent's events. seed: of the rehearsals.
-        work_delay_s: Simulated delay of slow work.
+        worker: For slow work, which takes effect after the simulated delay; what it costs is told apart from the loop.
     """
 
     robot: RobotSpec
@@ -66,7 +84,7 @@ class AgentContext:
     capture: Callable[[str], Image]
     observers: tuple[Observer, ...]
     seed: int
-    work_delay_s: float = WORK_DELAY_S
+    worker: MeteredWorker
 
 
 AgentFactory = Callable[[AgentContext], AgentLike]
@@ -99,7 +117,8 @@ class EpisodeResult:
             where there was none.
         seconds: Simulated. failed_predicates: as the judge names them. run: folder of the run, if one was kept.
         raw_decision, raw_reason: The model's own on the first turn, before perception and rehearsal.
-        error: What broke the episode, "" when nothing did. spent_s: wall time by part.
+        error: What broke the episode, "" when nothing did. spent_s: processor time by part,
+            and the wall time of all.
     """
 
     id: str
@@ -191,16 +210,17 @@ class Course:
         self._log_run = log_run
         self._events: list[Event] = []
         observers: tuple[Observer, ...] = (self._events.append,) if log_run is None else (self._events.append, log_run)
-        self.agent = agent_factory(
-            AgentContext(spec, load_map(episode.world), self.robot.capture, observers, episode.seed)
-        )
+        self._worker = MeteredWorker()
+        world_map = load_map(episode.world)
+        context = AgentContext(spec, world_map, self.robot.capture, observers, episode.seed, self._worker)
+        self.agent = agent_factory(context)
         self._waiting: list[Turn] = list(episode.turns)
         self._heard_at_s: list[float] = []
         self._plan_id = ""
         self._idle_since_s: float | None = None
         self._speed = (episode.robot_speed_mps, 0.0)
         self._periods = 0
-        self._wall_s = 0.0
+        self._wall_s = self._cpu_s = 0.0
         self._recorder.add(self.robot.truth())
 
     @property
@@ -214,7 +234,7 @@ class Course:
 
     def period(self) -> None:
         """Observe, say what is due, let the agent and the gate decide, and advance the world."""
-        start = time.perf_counter()
+        start_wall, start_cpu = time.perf_counter(), time.process_time()
         now_s = self.robot.time_s
         observation = self.robot.observe(now_s)
         self._feed_gate(observation, now_s)
@@ -231,7 +251,8 @@ class Course:
         self.robot.step(PERIOD_S)
         truth = self.robot.truth()
         self._recorder.add(truth)
-        self._wall_s += time.perf_counter() - start
+        self._wall_s += time.perf_counter() - start_wall
+        self._cpu_s += time.process_time() - start_cpu
         self._periods += 1
         if self._log_run is not None and self.agent.perception.ready:
             # a snapshot of the belief twice a second is enough for pictures
@@ -326,10 +347,9 @@ class Course:
         }
 
     def _spent(self) -> dict[str, float]:
-        """Wall time by part; `agent` is perception and control, without model and rehearsal."""
+        """Processor time by part and the wall time of all; `agent` is perception and control, `work` the slow work."""
         spent = dict(self.robot.spent_s)
-        spent["plan"] = math.fsum(e.latency_ms for e in self._events if isinstance(e, Planned)) / 1000
-        spent["rehearse"] = math.fsum(e.latency_ms for e in self._events if isinstance(e, Rehearsed)) / 1000
-        spent["agent"] = max(0.0, self._wall_s - math.fsum(spent.values()))
+        spent["work"] = self._worker.cpu_s
+        spent["agent"] = max(0.0, self._cpu_s - math.fsum(spent.values()))
         spent["wall"] = self._wall_s
         return spent

@@ -176,7 +176,7 @@ def test_a_result_is_a_line_of_json(renderer: SceneRenderer) -> None:
         "run",
     ]
     assert line["run"] == "runs/e"
-    assert set(line["spent_s"]) >= {"physics", "lidar", "depth", "agent", "plan", "rehearse", "wall"}
+    assert set(line["spent_s"]) >= {"physics", "lidar", "depth", "agent", "work", "wall"}
 
 
 def test_a_log_is_told_of_events_and_periods(renderer: SceneRenderer) -> None:

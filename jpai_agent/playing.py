@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jpai_agent.agent import Agent, AgentConfig, SimulatedWorker
+from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
 from jpai_agent.control import compile_program
 from jpai_agent.perception import Perception
@@ -49,7 +49,7 @@ class ModelAgents:
         model_id = model_facts(self.model_dir)["sha256"] or ""
 
         def make(context: AgentContext) -> Agent:
-            return Agent(context.robot, context.world_map, backend, SimulatedWorker(context.work_delay_s), context.capture,
+            return Agent(context.robot, context.world_map, backend, context.worker, context.capture,
                          context.observers, model_id=model_id, config=AgentConfig(rollouts=self.rollouts, seed=context.seed))
 
         return make

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jpai_agent.agent import Agent, SimulatedWorker
+from jpai_agent.agent import Agent
 from jpai_agent.sim.runner import AgentContext
 from jpai_agent.twin.worlds import object_ids
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError
@@ -88,7 +88,7 @@ def hand_agent(context: AgentContext, episode: Any) -> Agent:
 
     words = [normalise(turn.say).text for turn in episode.turns]
     backend = HandPlans(PLANS[episode.id], words, context.capture.__self__)
-    return Agent(context.robot, context.world_map, backend, SimulatedWorker(context.work_delay_s), context.capture,
+    return Agent(context.robot, context.world_map, backend, context.worker, context.capture,
                  context.observers)
 
 

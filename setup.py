@@ -1,4 +1,4 @@
-"""The ament_python package: code, data files under share/jpai_agent, and one executable for each process of the graph."""
+"""The ament_python package: code, data under share/jpai_agent, and one executable for each node of the graph."""
 
 from pathlib import Path
 
@@ -17,7 +17,10 @@ def data_files() -> list[tuple[str, list[str]]]:
             if path.is_file() and "__pycache__" not in path.parts:
                 relative = path.relative_to(ROOT)
                 folders.setdefault(f"share/jpai_agent/{relative.parent.as_posix()}", []).append(relative.as_posix())
-    index = [("share/ament_index/resource_index/packages", ["resource/jpai_agent"]), ("share/jpai_agent", ["package.xml"])]
+    index = [
+        ("share/ament_index/resource_index/packages", ["resource/jpai_agent"]),
+        ("share/jpai_agent", ["package.xml"]),
+    ]
     return index + sorted(folders.items())
 
 
@@ -35,6 +38,7 @@ setup(
     description="Robots and vehicles that understand Japanese and think on their own computer",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": ["jpai = jpai_agent.cli:main"] + [f"{node} = jpai_agent.nodes.{node}:main" for node in NODES],
+        "console_scripts": ["jpai = jpai_agent.cli:main"]
+        + [f"{node} = jpai_agent.nodes.{node}:main" for node in NODES],
     },
 )

@@ -70,44 +70,66 @@ def _yaml(value: Value) -> str:
     return repr(value)
 
 
-def processes(world: str = "yard", robot: str = "cart", *, simulated: bool = True, scene_file: str = "", seed: int = 0,
-              model: str = "", vlm_address: str = "", image_rate_hz: float = 0.0,
-              remappings: Sequence[tuple[str, str]] = ()) -> tuple[Process, ...]:
+def processes(
+    world: str = "yard",
+    robot: str = "cart",
+    *,
+    simulated: bool = True,
+    scene_file: str = "",
+    seed: int = 0,
+    model: str = "",
+    vlm_endpoint: str = "",
+    image_rate_hz: float = 0.0,
+    remappings: Sequence[tuple[str, str]] = (),
+) -> tuple[Process, ...]:
     """The graph for a robot in a world.
 
     Args:
-        simulated: With the simulated robot, which arms itself; else a robot's own drivers are expected and a person arms it.
-        scene_file: An episode's scene as a JSON file, for the simulator; empty for the demonstration scene. seed: its noise.
+        simulated: With the simulated robot, which arms itself; else a robot's own drivers are expected and a person
+            arms it.
+        scene_file: An episode's scene as a JSON file, for the simulator; empty for the demonstration scene.
+        seed: Of the simulated noise.
         model: Folder of the model; empty for the one that comes with the package.
-        vlm_address: ZeroMQ address of the model server; empty for the default one of this user.
+        vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
         image_rate_hz: Colour frames that the simulator gives unasked.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
-    address = vlm_address or default_vlm_address()
+    endpoint = vlm_endpoint or default_endpoint()
     common: dict[str, Value] = {"world": world, "robot": robot, "use_sim_time": simulated}
 
     def node(name: str, nice: int = 0, vital: bool = False, **parameters: Value) -> Process:
         return Process(name, f"jpai_agent.nodes.{name}", True, common | parameters, tuple(remappings), (), nice, vital)
 
-    server_arguments = ["--address", address, *(["--model", model] if model else [])]
+    server_arguments = ["--endpoint", endpoint, *(["--model", model] if model else [])]
     graph = [
         node("gate_node", vital=True, arm_on_start=simulated),
-        Process("vlm_server", "jpai_agent.vlm.server", False, arguments=server_arguments, nice=NICE_HEAVY),
+        # the server lowers its own priority
+        Process("vlm_server", "jpai_agent.vlm.server", False, arguments=server_arguments),
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
         node("executor_node"),
-        node("agent_node", vlm_address=address),
+        node("agent_node", vlm_endpoint=endpoint),
     ]
     if simulated:
         # the simulator makes the clock: it does not follow it
-        graph.insert(1, node("sim_node", vital=True, use_sim_time=False, scene_file=scene_file, seed=seed, image_rate_hz=image_rate_hz))
+        graph.insert(
+            1,
+            node(
+                "sim_node",
+                vital=True,
+                use_sim_time=False,
+                scene_file=scene_file,
+                seed=seed,
+                image_rate_hz=image_rate_hz,
+            ),
+        )
     return tuple(graph)
 
 
-def default_vlm_address() -> str:
-    """The model server's address for this user and ROS domain."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    return f"ipc://{folder}/jpai-vlm-{os.getuid()}-{os.environ.get('ROS_DOMAIN_ID', '0')}.sock"
+def default_endpoint(domain_id: int | None = None) -> str:
+    """The model server's address for this user and a ROS domain (by default the environment's)."""
+    domain = os.environ.get("ROS_DOMAIN_ID", "0") if domain_id is None else domain_id
+    return f"ipc://@jpai-vlm-{os.getuid()}-{domain}"
 
 
 def private_domain(taken: Sequence[int] = ()) -> int:
@@ -132,8 +154,14 @@ class Supervisor:
         tell: Called with every line of news.
     """
 
-    def __init__(self, graph: Sequence[Process], *, domain_id: int | None = None, log_dir: Path | None = None,
-                 tell: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        graph: Sequence[Process],
+        *,
+        domain_id: int | None = None,
+        log_dir: Path | None = None,
+        tell: Callable[[str], None] = print,
+    ) -> None:
         self.graph = tuple(graph)
         self.log_dir = log_dir
         self.tell = tell
@@ -164,20 +192,29 @@ class Supervisor:
             self.running[name] = self._spawn(process, log)
 
     def _spawn(self, process: Process, log) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(process.command(), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log and subprocess.STDOUT,
-                                start_new_session=True, preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread, Linux
+        return subprocess.Popen(
+            process.command(),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log and subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
 
     def ready(self) -> bool:
-        """True when every node is active."""
+        """True when every node is active and hears what it needs."""
         return all((self._ready_dir / process.name).exists() for process in self.graph if process.node)
 
     def wait_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
-        """Wait until every node is active. Raises GraphError naming those that are not, or what has ended meanwhile."""
+        """Wait until every node is ready. Raises GraphError naming those that are not, or what has ended meanwhile."""
         deadline = time.monotonic() + timeout_s
         while not self.ready():
             self.poll()
             if self.ended:
-                raise GraphError(f"did not come up: {', '.join(f'{n} ended with {c}' for n, c in self.ended.items())}{self._tails()}")
+                raise GraphError(
+                    f"did not come up: {', '.join(f'{n} ended with {c}' for n, c in self.ended.items())}{self._tails()}"
+                )
             if time.monotonic() > deadline:
                 missing = [p.name for p in self.graph if p.node and not (self._ready_dir / p.name).exists()]
                 raise GraphError(f"not ready after {timeout_s:.0f} s: {', '.join(missing)}{self._tails()}")
@@ -251,14 +288,22 @@ def environment(domain_id: int | None = None) -> dict[str, str]:
     return values
 
 
-def up(world: str = "yard", robot: str = "cart", *, domain_id: int | None = None, log_dir: Path | None = None,
-       tell: Callable[[str], None] = print, **options) -> int:
+def up(
+    world: str = "yard",
+    robot: str = "cart",
+    *,
+    domain_id: int | None = None,
+    log_dir: Path | None = None,
+    tell: Callable[[str], None] = print,
+    **options,
+) -> int:
     """Bring the graph up and keep it until Ctrl-C; what `jpai up` does. Returns the exit code.
 
     Args:
         options: As for `processes`.
     """
     with _signals() as asked_to_stop:
+        options.setdefault("vlm_endpoint", default_endpoint(domain_id))
         supervisor = Supervisor(processes(world, robot, **options), domain_id=domain_id, log_dir=log_dir, tell=tell)
         try:
             supervisor.start()
@@ -267,7 +312,8 @@ def up(world: str = "yard", robot: str = "cart", *, domain_id: int | None = None
             tell(str(error))
             supervisor.stop()
             return 1
-        tell(f"up: {', '.join(supervisor.running)} (ROS domain {supervisor.environment.get('ROS_DOMAIN_ID', '0')}); Ctrl-C ends it")
+        domain = supervisor.environment.get("ROS_DOMAIN_ID", "0")
+        tell(f"up: {', '.join(supervisor.running)} (ROS domain {domain}); Ctrl-C ends it")
         try:
             return 0 if asked_to_stop() else supervisor.watch()
         finally:
@@ -278,7 +324,9 @@ def up(world: str = "yard", robot: str = "cart", *, domain_id: int | None = None
 def _signals() -> Iterator[Callable[[], bool]]:
     """Note SIGINT and SIGTERM instead of dying of them; gives a function that tells whether one has come."""
     got: list[int] = []
-    before = {number: signal.signal(number, lambda n, frame: got.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda n, frame: got.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield lambda: bool(got)
     finally:

@@ -21,8 +21,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 # the wheels' CMake files name the include folders of the machine that built them
-BUILD_MACHINE_PYTHON = re.compile(r'/opt/python/cp\d+-cp\d+t?/include/python[0-9.]+t?')
-BUILD_MACHINE_NUMPY = re.compile(r'/opt/python/cp\d+-cp\d+t?/lib/python[0-9.]+t?/site-packages/numpy/(?:_core|core)/include')
+BUILD_MACHINE_PYTHON = re.compile(r"/opt/python/cp\d+-cp\d+t?/include/python[0-9.]+t?")
+BUILD_MACHINE_NUMPY = re.compile(
+    r"/opt/python/cp\d+-cp\d+t?/lib/python[0-9.]+t?/site-packages/numpy/(?:_core|core)/include"
+)
 
 
 def stamp(venv: Path) -> str:
@@ -56,19 +58,34 @@ def build(venv: Path, jobs: int) -> None:
     if not all(tools):
         raise RuntimeError("building jpai_msgs needs cmake and g++: sudo apt-get install cmake g++ make")
     environment = os.environ | {
-        "AMENT_PREFIX_PATH": str(venv), "CMAKE_PREFIX_PATH": str(venv), "PATH": f"{venv / 'bin'}:{os.environ.get('PATH', '')}",
+        "AMENT_PREFIX_PATH": str(venv),
+        "CMAKE_PREFIX_PATH": str(venv),
+        "PATH": f"{venv / 'bin'}:{os.environ.get('PATH', '')}",
     }
     environment.pop("ROS_DISTRO", None)
     with tempfile.TemporaryDirectory(prefix="jpai-msgs-") as folder:
         steps = [
-            ["cmake", "-S", str(PACKAGE), "-B", folder, "-DCMAKE_BUILD_TYPE=None", "-DBUILD_TESTING=OFF", "-Wno-dev",
-             f"-DCMAKE_INSTALL_PREFIX={venv}", f"-DPython3_EXECUTABLE={sys.executable}", "-DCMAKE_CXX_FLAGS=-O0",
-             "-DCMAKE_C_FLAGS=-O1"],
+            [
+                "cmake",
+                "-S",
+                str(PACKAGE),
+                "-B",
+                folder,
+                "-DCMAKE_BUILD_TYPE=None",
+                "-DBUILD_TESTING=OFF",
+                "-Wno-dev",
+                f"-DCMAKE_INSTALL_PREFIX={venv}",
+                f"-DPython3_EXECUTABLE={sys.executable}",
+                "-DCMAKE_CXX_FLAGS=-O0",
+                "-DCMAKE_C_FLAGS=-O1",
+            ],
             ["cmake", "--build", folder, "--parallel", str(jobs)],
             ["cmake", "--install", folder],
         ]
         for step in steps:
-            result = subprocess.run(step, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            result = subprocess.run(
+                step, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            )
             if result.returncode != 0:
                 raise RuntimeError(f"{' '.join(step[:2])} failed:\n{result.stdout[-4000:]}")
 

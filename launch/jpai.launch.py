@@ -1,11 +1,11 @@
-"""The whole graph on a machine with ROS 2: `ros2 launch jpai_agent jpai.launch.py`. What is in it, jpai_agent.graph tells."""
+"""The whole graph, for ROS 2: `ros2 launch jpai_agent jpai.launch.py`. What is in it, jpai_agent.graph tells."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from jpai_agent.graph import processes
+from launch import LaunchDescription
 
 ARGUMENTS = {
     "world": ("yard", "World, as in sim/worlds"),
@@ -22,21 +22,38 @@ def actions(context):
     """One action for each process of the graph."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     truth = {name: given[name].lower() in ("true", "1", "yes") for name in ("simulated", "autostart")}
-    graph = processes(given["world"], given["robot"], simulated=truth["simulated"], scene_file=given["scene_file"],
-                      seed=int(given["seed"]), model=given["model"])
+    graph = processes(
+        given["world"],
+        given["robot"],
+        simulated=truth["simulated"],
+        scene_file=given["scene_file"],
+        seed=int(given["seed"]),
+        model=given["model"],
+    )
     result = []
     for process in graph:
         if not process.node:
             result.append(ExecuteProcess(cmd=process.command(), name=process.name, output="screen"))
             continue
-        result.append(LifecycleNode(
-            package="jpai_agent", executable=process.module.rsplit(".", 1)[-1], name=process.name, namespace="", output="screen",
-            parameters=[{**process.parameters, "autostart": truth["autostart"]}], remappings=list(process.remappings),
-            prefix=f"nice -n {process.nice}" if process.nice else None))
+        result.append(
+            LifecycleNode(
+                package="jpai_agent",
+                executable=process.module.rsplit(".", 1)[-1],
+                name=process.name,
+                namespace="",
+                output="screen",
+                parameters=[{**process.parameters, "autostart": truth["autostart"]}],
+                remappings=list(process.remappings),
+                prefix=f"nice -n {process.nice}" if process.nice else None,
+            )
+        )
     return result
 
 
 def generate_launch_description():
     """What ros2 launch asks for."""
-    declared = [DeclareLaunchArgument(name, default_value=default, description=text) for name, (default, text) in ARGUMENTS.items()]
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*declared, OpaqueFunction(function=actions)])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.client import Client
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -24,7 +27,7 @@ READY_DIR_VARIABLE = "JPAI_READY_DIR"
 class GraphNode(LifecycleNode):
     """A lifecycle node that knows its robot and its world, from the parameters `robot` and `world`.
 
-    With the parameter `autostart` (the default) it configures and activates itself; a lifecycle manager sets it to false.
+    With the parameter `autostart` (the default) it configures and activates itself; a lifecycle manager sets it false.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -33,6 +36,7 @@ class GraphNode(LifecycleNode):
         self.robot: RobotSpec = load_robot(self.declare_parameter("robot", "cart").value)
         self.world_map: WorldMap = load_map(self.declare_parameter("world", "yard").value)
         self.autostart: bool = self.declare_parameter("autostart", True).value
+        self.failed = False
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
 
     def steady_s(self) -> float:
@@ -48,9 +52,17 @@ class GraphNode(LifecycleNode):
         for transition, trigger in (("configure", self.trigger_configure), ("activate", self.trigger_activate)):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise RuntimeError(f"{self.get_name()}: {transition} failed")
-        folder = os.environ.get(READY_DIR_VARIABLE)
-        if folder:
-            (Path(folder) / self.get_name()).touch()
+        if os.environ.get(READY_DIR_VARIABLE):
+            self._announcing = self.create_timer(0.05, self._announce_ready, clock=self.steady)
+
+    def _announce_ready(self) -> None:
+        if self.hears():
+            (Path(os.environ[READY_DIR_VARIABLE]) / self.get_name()).touch()
+            self.destroy_timer(self._announcing)
+
+    def hears(self) -> bool:
+        """True once what the node needs from others arrives; only then is it reported ready."""
+        return True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Nothing to do unless a node says so."""
@@ -61,7 +73,7 @@ class GraphNode(LifecycleNode):
 
 
 def run(make: Callable[[], GraphNode], executor: Callable[[], Executor] = SingleThreadedExecutor) -> int:
-    """Run one node until the context shuts down. Returns the process's exit code: 0 after a signal, 1 after a failure."""
+    """Run one node until the context shuts down. Returns the exit code: 0 after a signal, 1 after a failure."""
     rclpy.init()
     node: GraphNode | None = None
     try:
@@ -71,10 +83,12 @@ def run(make: Callable[[], GraphNode], executor: Callable[[], Executor] = Single
         if node.autostart:
             node.bring_up()
         spinner.spin()
-        return 0
     except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        return 1 if node is not None and node.failed else 0
     except (RuntimeError, ValueError, OSError) as error:
+        if node is not None and not node.failed and not rclpy.ok():
+            # a callback was under way when the signal came
+            return 0
         print(f"{node.get_name() if node else 'node'}: {error}", file=sys.stderr)
         return 1
     finally:
@@ -82,6 +96,7 @@ def run(make: Callable[[], GraphNode], executor: Callable[[], Executor] = Single
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+    return 0
 
 
 def seconds(stamp: object) -> float:
@@ -92,3 +107,18 @@ def seconds(stamp: object) -> float:
 def stamp_of(time_s: float):
     """Seconds as a builtin_interfaces/Time."""
     return Time(nanoseconds=round(time_s * 1e9)).to_msg()
+
+
+def answer_of(client: Client, request: Any, timeout_s: float) -> Any:
+    """A service's answer, for a thread that does not spin; None when it is gone or does not answer in time."""
+    answered = threading.Event()
+    deadline = time.monotonic() + timeout_s
+    if not client.service_is_ready():
+        return None
+    future = client.call_async(request)
+    future.add_done_callback(lambda _: answered.set())
+    while not answered.wait(0.2):
+        if time.monotonic() > deadline or not client.service_is_ready():
+            client.remove_pending_request(future)
+            return None
+    return future.result()

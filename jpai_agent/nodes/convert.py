@@ -1,8 +1,9 @@
-"""Messages into the package's types and back. Frames: map for scenes and targets, odom for odometry, base_link for sensors."""
+"""Messages into the package's types and back. Frames: map for scenes and targets, odom for odometry, base_link else."""
 
 from __future__ import annotations
 
 import array
+import json
 import math
 from typing import Any
 
@@ -12,9 +13,10 @@ from nav_msgs.msg import Odometry as OdometryMsg
 from sensor_msgs.msg import CameraInfo, LaserScan
 from sensor_msgs.msg import Image as ImageMsg
 
+from jpai_agent.control import Program, ProgramRunner
 from jpai_agent.nodes.base import seconds, stamp_of
 from jpai_agent.twin.verdict import Binding, Verdict
-from jpai_agent.world.robot import CameraSpec
+from jpai_agent.world.robot import CameraSpec, RobotSpec
 from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Localization, Odometry
 from jpai_msgs import msg
@@ -50,8 +52,12 @@ def odometry_msg(odometry: Odometry) -> OdometryMsg:
 def odometry(message: OdometryMsg) -> Odometry:
     """The package's odometry."""
     pose, twist = message.pose.pose, message.twist.twist
-    return Odometry(seconds(message.header.stamp), np.array([pose.position.x, pose.position.y, _yaw(pose.orientation)]),
-                    twist.linear.x, twist.angular.z)
+    return Odometry(
+        seconds(message.header.stamp),
+        np.array([pose.position.x, pose.position.y, _yaw(pose.orientation)]),
+        twist.linear.x,
+        twist.angular.z,
+    )
 
 
 def localization_msg(fix: Localization) -> PoseWithCovarianceStamped:
@@ -62,7 +68,7 @@ def localization_msg(fix: Localization) -> PoseWithCovarianceStamped:
     message.pose.pose.position.x, message.pose.pose.position.y = x, y
     message.pose.pose.orientation = _quaternion(yaw)
     covariance = np.zeros(36)
-    covariance[[0, 7]], covariance[35] = fix.sigma_xy_m ** 2, fix.sigma_yaw_rad ** 2
+    covariance[[0, 7]], covariance[35] = fix.sigma_xy_m**2, fix.sigma_yaw_rad**2
     message.pose.covariance = covariance
     return message
 
@@ -78,8 +84,13 @@ def localization(message: PoseWithCovarianceStamped) -> Localization:
 
 def scan_msg(scan: LidarScan, rate_hz: float) -> LaserScan:
     """A turn of the lidar; inf where nothing was hit, NaN for a dropout (REP 117)."""
-    message = LaserScan(angle_min=scan.angle_min_rad, angle_increment=scan.angle_step_rad, range_max=scan.range_max_m,
-                        angle_max=scan.angle_min_rad + scan.angle_step_rad * (len(scan.ranges_m) - 1), scan_time=1.0 / rate_hz)
+    message = LaserScan(
+        angle_min=scan.angle_min_rad,
+        angle_increment=scan.angle_step_rad,
+        range_max=scan.range_max_m,
+        angle_max=scan.angle_min_rad + scan.angle_step_rad * (len(scan.ranges_m) - 1),
+        scan_time=1.0 / rate_hz,
+    )
     message.header.frame_id, message.header.stamp = "base_link", stamp_of(scan.stamp_s)
     message.ranges = array.array("f", scan.ranges_m.astype(np.float32).tobytes())
     return message
@@ -87,8 +98,13 @@ def scan_msg(scan: LidarScan, rate_hz: float) -> LaserScan:
 
 def scan(message: LaserScan) -> LidarScan:
     """The package's scan."""
-    return LidarScan(seconds(message.header.stamp), np.frombuffer(message.ranges, dtype=np.float32).astype(float),
-                     message.angle_min, message.angle_increment, message.range_max)
+    return LidarScan(
+        seconds(message.header.stamp),
+        np.frombuffer(message.ranges, dtype=np.float32).astype(float),
+        message.angle_min,
+        message.angle_increment,
+        message.range_max,
+    )
 
 
 def image_msg(image: Image) -> ImageMsg:
@@ -105,7 +121,11 @@ def image(message: ImageMsg, camera: CameraSpec) -> Image:
     if message.encoding not in _SWAPPED:
         raise UnusableImage(f"camera {camera.name}: encoding {message.encoding!r}, needs {' or '.join(_SWAPPED)}")
     rgb = _pixels(message, camera.width_px, camera.height_px, np.dtype(np.uint8), 3, camera.name)
-    return Image(camera.name, seconds(message.header.stamp), np.ascontiguousarray(rgb[..., ::-1] if _SWAPPED[message.encoding] else rgb))
+    return Image(
+        camera.name,
+        seconds(message.header.stamp),
+        np.ascontiguousarray(rgb[..., ::-1] if _SWAPPED[message.encoding] else rgb),
+    )
 
 
 def depth_msg(depth: DepthImage) -> ImageMsg:
@@ -124,7 +144,9 @@ def depth(message: ImageMsg, camera: CameraSpec) -> DepthImage:
     kind = np.dtype(np.float32 if message.encoding == "32FC1" else np.uint16)
     values = _pixels(message, camera.depth_width_px, camera.depth_height_px, kind, 1, camera.name)[..., 0]
     metres = values.astype(np.float32) * (1.0 if kind == np.float32 else 1e-3)
-    return DepthImage(camera.name, seconds(message.header.stamp), np.where(np.isfinite(metres), metres, np.float32(0.0)))
+    return DepthImage(
+        camera.name, seconds(message.header.stamp), np.where(np.isfinite(metres), metres, np.float32(0.0))
+    )
 
 
 def _pixels(message: ImageMsg, width: int, height: int, kind: np.dtype, channels: int, name: str) -> np.ndarray:
@@ -132,7 +154,9 @@ def _pixels(message: ImageMsg, width: int, height: int, kind: np.dtype, channels
     if (message.width, message.height) != (width, height):
         raise UnusableImage(f"camera {name}: {message.width}×{message.height} pixels, needs {width}×{height}")
     if message.step < row_bytes or len(message.data) != message.step * height:
-        raise UnusableImage(f"camera {name}: {len(message.data)} bytes in rows of {message.step}, needs {height} rows of {row_bytes}")
+        raise UnusableImage(
+            f"camera {name}: {len(message.data)} bytes in rows of {message.step}, needs {height} rows of {row_bytes}"
+        )
     rows = np.frombuffer(message.data, dtype=np.uint8).reshape(height, message.step)[:, :row_bytes]
     values = np.ascontiguousarray(rows).view(kind.newbyteorder(">") if message.is_bigendian else kind)
     return values.reshape(height, width, channels)
@@ -151,50 +175,104 @@ def camera_info_msg(camera: CameraSpec, stamp_s: float) -> CameraInfo:
 
 def target_msg(target: GroundedTarget) -> msg.GroundedTarget:
     """A grounded target."""
-    return msg.GroundedTarget(label=target.label, kind=target.kind, x_m=target.x_m, y_m=target.y_m, has_yaw=target.yaw_rad is not None,
-                              yaw_rad=target.yaw_rad or 0.0, object_id=target.object_id or "", sigma_m=target.sigma_m)
+    return msg.GroundedTarget(
+        label=target.label,
+        kind=target.kind,
+        x_m=target.x_m,
+        y_m=target.y_m,
+        has_yaw=target.yaw_rad is not None,
+        yaw_rad=target.yaw_rad or 0.0,
+        object_id=target.object_id or "",
+        sigma_m=target.sigma_m,
+    )
 
 
 def target(message: msg.GroundedTarget) -> GroundedTarget:
     """The package's grounded target."""
-    return GroundedTarget(message.label, message.x_m, message.y_m, message.kind, message.yaw_rad if message.has_yaw else None,
-                          message.object_id or None, message.sigma_m)
+    return GroundedTarget(
+        message.label,
+        message.x_m,
+        message.y_m,
+        message.kind,
+        message.yaw_rad if message.has_yaw else None,
+        message.object_id or None,
+        message.sigma_m,
+    )
 
 
 def scene_msg(scene: Scene, targets: tuple[GroundedTarget, ...] = ()) -> msg.Scene:
     """A scene with the hash of its content."""
-    message = msg.Scene(id=scene.id, sha256=scene.sha256(), robot=msg.RobotState(**_plain(scene.robot)),
-                        obstacles=[msg.Obstacle(**_plain(o)) for o in scene.obstacles],
-                        movers=[msg.Mover(**_plain(m)) for m in scene.movers], targets=[target_msg(t) for t in targets])
+    message = msg.Scene(
+        id=scene.id,
+        sha256=scene.sha256(),
+        robot=msg.RobotState(**_plain(scene.robot)),
+        obstacles=[msg.Obstacle(**_plain(o)) for o in scene.obstacles],
+        movers=[msg.Mover(**_plain(m)) for m in scene.movers],
+        targets=[target_msg(t) for t in targets],
+    )
     message.header.frame_id, message.header.stamp = "map", stamp_of(scene.stamp_s)
     return message
 
 
 def scene(message: msg.Scene) -> Scene:
     """The package's scene."""
-    return Scene(message.id, seconds(message.header.stamp), RobotState(**_fields(message.robot)),
-                 tuple(Obstacle(**_fields(o)) for o in message.obstacles), tuple(Mover(**_fields(m)) for m in message.movers))
+    return Scene(
+        message.id,
+        seconds(message.header.stamp),
+        RobotState(**_fields(message.robot)),
+        tuple(Obstacle(**_fields(o)) for o in message.obstacles),
+        tuple(Mover(**_fields(m)) for m in message.movers),
+    )
 
 
 def verdict_msg(verdict: Verdict) -> msg.Verdict:
     """A verdict without its paths, which go out as markers."""
     bound = verdict.binding
     return msg.Verdict(
-        id=verdict.id, status=_STATUS[verdict.status], made_at=stamp_of(verdict.made_at_s), rollouts=verdict.rollouts,
-        pass_rate=float(verdict.pass_rate), failed_step=-1 if verdict.failed_step is None else verdict.failed_step,
-        reason=verdict.reason, min_clearance_m=float(verdict.min_clearance_m), duration_s=float(verdict.duration_s),
-        peak_speed_mps=float(verdict.peak_speed_mps), wall_s=float(verdict.wall_s),
-        swept=[Point32(x=float(p[0]), y=float(p[1])) for p in verdict.swept], plan_sha256=bound.plan,
-        program_sha256=bound.program, scene_sha256=bound.scene, robot_sha256=bound.robot, model_sha256=bound.model)
+        id=verdict.id,
+        status=_STATUS[verdict.status],
+        made_at=stamp_of(verdict.made_at_s),
+        rollouts=verdict.rollouts,
+        pass_rate=float(verdict.pass_rate),
+        failed_step=-1 if verdict.failed_step is None else verdict.failed_step,
+        reason=verdict.reason,
+        min_clearance_m=float(verdict.min_clearance_m),
+        duration_s=float(verdict.duration_s),
+        peak_speed_mps=float(verdict.peak_speed_mps),
+        wall_s=float(verdict.wall_s),
+        swept=[Point32(x=float(p[0]), y=float(p[1])) for p in verdict.swept],
+        plan_sha256=bound.plan,
+        program_sha256=bound.program,
+        scene_sha256=bound.scene,
+        robot_sha256=bound.robot,
+        model_sha256=bound.model,
+    )
 
 
 def verdict(message: msg.Verdict) -> Verdict:
     """The package's verdict, without paths."""
     return Verdict(
-        message.id, _STATUS_NAME.get(message.status, "invalid"), seconds(message.made_at), message.rollouts, message.pass_rate,
-        Binding(message.plan_sha256, message.program_sha256, message.scene_sha256, message.robot_sha256, message.model_sha256),
-        None if message.failed_step < 0 else message.failed_step, message.reason, message.min_clearance_m, message.duration_s,
-        message.peak_speed_mps, [], [[p.x, p.y] for p in message.swept], message.wall_s)
+        message.id,
+        _STATUS_NAME.get(message.status, "invalid"),
+        seconds(message.made_at),
+        message.rollouts,
+        message.pass_rate,
+        Binding(
+            message.plan_sha256,
+            message.program_sha256,
+            message.scene_sha256,
+            message.robot_sha256,
+            message.model_sha256,
+        ),
+        None if message.failed_step < 0 else message.failed_step,
+        message.reason,
+        message.min_clearance_m,
+        message.duration_s,
+        message.peak_speed_mps,
+        [],
+        [[p.x, p.y] for p in message.swept],
+        message.wall_s,
+    )
 
 
 def _plain(thing: Any) -> dict[str, Any]:
@@ -203,3 +281,36 @@ def _plain(thing: Any) -> dict[str, Any]:
 
 def _fields(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.get_fields_and_field_types()}
+
+
+def progress_json(runner: ProgramRunner) -> str:
+    """Where in its program a robot is, for `runner_at`."""
+    return json.dumps({name: value.tolist() for name, value in vars(runner).items() if isinstance(value, np.ndarray)})
+
+
+def runner_at(progress: str, program: Program, robot: RobotSpec) -> ProgramRunner:
+    """A runner of one robot that stands where `progress_json` was taken. Raises ValueError when it does not fit."""
+    runner = ProgramRunner(program, robot, 1)
+    state = json.loads(progress)
+    for name, value in list(vars(runner).items()):
+        if isinstance(value, np.ndarray):
+            if name not in state:
+                raise ValueError(f"progress lacks {name!r}")
+            restored = np.array(state[name], dtype=value.dtype)
+            if restored.shape != value.shape:
+                raise ValueError(f"progress of shape {restored.shape} for {name!r}, needs {value.shape}")
+            setattr(runner, name, restored)
+    return runner
+
+
+def program_json(program: Program) -> str:
+    """A program as JSON, for `program`."""
+    return json.dumps(program.to_dict(), ensure_ascii=False)
+
+
+def program(text: str) -> Program:
+    """A program from its JSON. Raises ValueError for anything else."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("a program is a JSON object")
+    return Program.from_dict(values)

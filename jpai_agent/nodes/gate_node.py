@@ -24,14 +24,22 @@ from jpai_msgs.msg import ExecutorStatus, GateStatus
 RATE_HZ = 50.0
 STATUS_HZ = 10.0
 MOVING_MPS, MOVING_RADPS = 0.05, 0.05
-_STATES = {GateState.LOCKED: GateStatus.LOCKED, GateState.OPEN: GateStatus.OPEN, GateState.HELD: GateStatus.HELD,
-           GateState.LATCHED: GateStatus.LATCHED}
-_LEVELS = {GateState.LOCKED: DiagnosticStatus.WARN, GateState.OPEN: DiagnosticStatus.OK, GateState.HELD: DiagnosticStatus.WARN,
-           GateState.LATCHED: DiagnosticStatus.ERROR}
+_STATES = {
+    GateState.LOCKED: GateStatus.LOCKED,
+    GateState.OPEN: GateStatus.OPEN,
+    GateState.HELD: GateStatus.HELD,
+    GateState.LATCHED: GateStatus.LATCHED,
+}
+_LEVELS = {
+    GateState.LOCKED: DiagnosticStatus.WARN,
+    GateState.OPEN: DiagnosticStatus.OK,
+    GateState.HELD: DiagnosticStatus.WARN,
+    GateState.LATCHED: DiagnosticStatus.ERROR,
+}
 
 
 class GateNode(GraphNode):
-    """Publishes /cmd_vel at 50 Hz by a monotonic clock, zero from the first moment on; arms itself only with `arm_on_start`."""
+    """Publishes /cmd_vel at 50 Hz by a monotonic clock, zero from the start; arms itself only with `arm_on_start`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("gate_node", **options)
@@ -66,8 +74,13 @@ class GateNode(GraphNode):
         self.create_subscription(LaserScan, topics.SCAN, partial(self._on_sensor, "scan"), topics.SENSOR, raw=True)
         for camera in self.robot.cameras:
             if camera.depth_rate_hz > 0:
-                self.create_subscription(Image, topics.camera_topic(camera.name, "depth"),
-                                         partial(self._on_sensor, f"depth/{camera.name}"), topics.PICTURE, raw=True)
+                self.create_subscription(
+                    Image,
+                    topics.camera_topic(camera.name, "depth"),
+                    partial(self._on_sensor, f"depth/{camera.name}"),
+                    topics.PICTURE,
+                    raw=True,
+                )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Arm where that is asked for: in simulation."""
@@ -154,17 +167,31 @@ class GateNode(GraphNode):
         if self._reported is None or self._reported[0] is not self._output.state:
             self.get_logger().info(f"{self._output.state.value}: {', '.join(self._output.reasons)}")
         self._reported = (self._output.state, self._gate.plan_id)
-        self._status.publish(GateStatus(
-            stamp=self.get_clock().now().to_msg(), state=_STATES[self._output.state], reasons=list(self._output.reasons),
-            plan_id=self._gate.plan_id, v_mps=self._output.v_mps, w_radps=self._output.w_radps, stops=self._stops,
-            longest_tick_s=self._longest_tick_s))
+        self._status.publish(
+            GateStatus(
+                stamp=self.get_clock().now().to_msg(),
+                state=_STATES[self._output.state],
+                reasons=list(self._output.reasons),
+                plan_id=self._gate.plan_id,
+                v_mps=self._output.v_mps,
+                w_radps=self._output.w_radps,
+                stops=self._stops,
+                longest_tick_s=self._longest_tick_s,
+            )
+        )
         self._longest_tick_s = 0.0
 
     def _diagnose(self) -> None:
-        status = DiagnosticStatus(level=_LEVELS[self._output.state], name="jpai: gate", hardware_id=self.robot.name,
-                                  message="; ".join(self._output.reasons) or "passing requests",
-                                  values=[KeyValue(key="state", value=self._output.state.value),
-                                          KeyValue(key="stops", value=str(self._stops))])
+        status = DiagnosticStatus(
+            level=_LEVELS[self._output.state],
+            name="jpai: gate",
+            hardware_id=self.robot.name,
+            message="; ".join(self._output.reasons) or "passing requests",
+            values=[
+                KeyValue(key="state", value=self._output.state.value),
+                KeyValue(key="stops", value=str(self._stops)),
+            ],
+        )
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)

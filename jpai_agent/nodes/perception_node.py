@@ -45,8 +45,12 @@ class PerceptionNode(GraphNode):
         self.create_subscription(LaserScan, topics.SCAN, self._on_scan, topics.SENSOR)
         for camera in self.robot.cameras:
             if camera.depth_rate_hz > 0:
-                self.create_subscription(Image, topics.camera_topic(camera.name, "depth"),
-                                         lambda m, c=camera: self._on_depth(m, c), topics.PICTURE)
+                self.create_subscription(
+                    Image,
+                    topics.camera_topic(camera.name, "depth"),
+                    lambda m, c=camera: self._on_depth(m, c),
+                    topics.PICTURE,
+                )
         self.create_subscription(Empty, topics.FORGET, self._on_forget, topics.WORDS)
         self.create_service(srv.ResolveTarget, topics.RESOLVE_TARGET, self._on_resolve)
         return TransitionCallbackReturn.SUCCESS
@@ -104,9 +108,13 @@ class PerceptionNode(GraphNode):
         x, y, yaw = self._odom_pose
         turn = robot.yaw_rad - yaw
         cos, sin = np.cos(turn), np.sin(turn)
-        self._frames.send("map", "odom", (robot.x_m - cos * x + sin * y, robot.y_m - sin * x - cos * y, turn), scene.stamp_s)
+        self._frames.send(
+            "map", "odom", (robot.x_m - cos * x + sin * y, robot.y_m - sin * x - cos * y, turn), scene.stamp_s
+        )
 
-    def _on_resolve(self, request: srv.ResolveTarget.Request, response: srv.ResolveTarget.Response) -> srv.ResolveTarget.Response:
+    def _on_resolve(
+        self, request: srv.ResolveTarget.Request, response: srv.ResolveTarget.Response
+    ) -> srv.ResolveTarget.Response:
         scene = self._scenes.get(request.scene_id) if request.scene_id else next(reversed(self._scenes.values()), None)
         if scene is None:
             response.error_code = msg.ErrorCode.SCENE_UNKNOWN if request.scene_id else msg.ErrorCode.NO_SCENE
@@ -114,8 +122,12 @@ class PerceptionNode(GraphNode):
             return response
         image_stamp_s = seconds(request.image_stamp)
         try:
-            wanted = Target(request.label or None, request.camera or None, tuple(request.point) if request.camera else None,
-                            request.place or None)
+            wanted = Target(
+                request.label or None,
+                request.camera or None,
+                tuple(request.point) if request.camera else None,
+                request.place or None,
+            )
             found = self._perception.ground(wanted, scene, image_stamp_s)
         except (ValueError, KeyError) as error:
             found, response.error_msg = None, str(error)

@@ -36,8 +36,11 @@ CLOCK_START_S = 1.0
 
 
 class SimNode(GraphNode):
-    """Steps a SimRobot by the monotonic clock. Parameters: `scene_file` (an episode's scene as JSON; empty: the demonstration
-    scene), `seed`, `image_rate_hz` (colour frames nobody asked for; 0: only when a frame is triggered)."""
+    """Steps a SimRobot by the monotonic clock.
+
+    Parameters: `scene_file` (an episode's scene as JSON; empty: the demonstration scene), `seed`, `image_rate_hz` (of
+    colour frames nobody asked for; 0: only when a frame is triggered).
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("sim_node", **options)
@@ -55,7 +58,11 @@ class SimNode(GraphNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build the world and announce the topics; time stands until the node is activated."""
-        path = Path(self._scene_file) if self._scene_file else resource("sim", "scenes", f"{self.world_map.name}_demo.json")
+        path = (
+            Path(self._scene_file)
+            if self._scene_file
+            else resource("sim", "scenes", f"{self.world_map.name}_demo.json")
+        )
         self._renderer = SceneRenderer()
         try:
             self._build(path.read_text(encoding="utf-8"), self._seed)
@@ -83,8 +90,15 @@ class SimNode(GraphNode):
     def _build(self, scene_json: str, seed: int) -> None:
         scene = json.loads(scene_json)
         objects = [ObjectSpec.from_dict(o) for o in scene.get("objects", [])]
-        self._sim = SimRobot(self.robot, self.world_map.name, objects, robot_pose=scene.get("robot_pose", (0.0, 0.0, 0.0)),
-                             robot_speed_mps=scene.get("robot_speed_mps", 0.0), seed=seed, renderer=self._renderer)
+        self._sim = SimRobot(
+            self.robot,
+            self.world_map.name,
+            objects,
+            robot_pose=scene.get("robot_pose", (0.0, 0.0, 0.0)),
+            robot_speed_mps=scene.get("robot_speed_mps", 0.0),
+            seed=seed,
+            renderer=self._renderer,
+        )
         self._scene_json = scene_json
 
     def _announce(self) -> None:
@@ -98,10 +112,14 @@ class SimNode(GraphNode):
         self._images, self._depths, self._infos = {}, {}, {}
         for camera in self.robot.cameras:
             name = camera.name
-            self._images[name] = self.create_publisher(Image, topics.camera_topic(name, "image_raw"), topics.PICTURE)
+            self._images[name] = self.create_publisher(Image, topics.camera_topic(name, "image_raw"), topics.FRAMES)
             self._depths[name] = self.create_publisher(Image, topics.camera_topic(name, "depth"), topics.PICTURE)
-            self._infos[name] = self.create_publisher(CameraInfo, topics.camera_topic(name, "camera_info"), topics.SENSOR)
-            self.create_subscription(Empty, topics.camera_topic(name, "trigger"), lambda _, n=name: self._capture(n), topics.WORDS)
+            self._infos[name] = self.create_publisher(
+                CameraInfo, topics.camera_topic(name, "camera_info"), topics.SENSOR
+            )
+            self.create_subscription(
+                Empty, topics.camera_topic(name, "trigger"), lambda _, n=name: self._capture(n), topics.WORDS
+            )
             if self._image_rate_hz > 0:
                 self.create_timer(1.0 / self._image_rate_hz, lambda n=name: self._capture(n), clock=self.steady)
         self.create_subscription(TwistStamped, topics.CMD_VEL, self._on_command, topics.COMMAND)
@@ -130,7 +148,9 @@ class SimNode(GraphNode):
         response.time_s = self._sim.time_s
         return response
 
-    def _on_reset(self, request: ResetSimulation.Request, response: ResetSimulation.Response) -> ResetSimulation.Response:
+    def _on_reset(
+        self, request: ResetSimulation.Request, response: ResetSimulation.Response
+    ) -> ResetSimulation.Response:
         # ROS time goes on; only the world starts anew
         offset_s = self._offset_s + self._sim.time_s
         try:
@@ -156,7 +176,9 @@ class SimNode(GraphNode):
         if behind_s > SLIP_S:
             self._slips += 1
             self._wall_start_s += behind_s - TICK_S
-            self.get_logger().warning(f"{behind_s:.2f} s behind the wall clock; slips so far: {self._slips}", throttle_duration_sec=5.0)
+            self.get_logger().warning(
+                f"{behind_s:.2f} s behind the wall clock; slips so far: {self._slips}", throttle_duration_sec=5.0
+            )
             behind_s = TICK_S
         steps = int(behind_s / PHYSICS_STEP_S)
         if steps > 0:
@@ -190,7 +212,9 @@ class SimNode(GraphNode):
     def _publish_joints(self, stamp_s: float, v_mps: float, w_radps: float) -> None:
         rates = [(v_mps - w_radps * TRACK_M / 2) / WHEEL_RADIUS_M, (v_mps + w_radps * TRACK_M / 2) / WHEEL_RADIUS_M]
         step_s = stamp_s - self._wheels_at_s if self._wheels_at_s else 0.0
-        self._wheels = [math.remainder(angle + rate * step_s, math.tau) for angle, rate in zip(self._wheels, rates, strict=True)]
+        self._wheels = [
+            math.remainder(angle + rate * step_s, math.tau) for angle, rate in zip(self._wheels, rates, strict=True)
+        ]
         self._wheels_at_s = stamp_s
         message = JointState(name=["wheel_left", "wheel_right"], position=self._wheels, velocity=rates)
         message.header.stamp = stamp_of(stamp_s)

@@ -13,6 +13,8 @@ GATE_STATUS = "/jpai/gate/status"
 GATE_ARM = "/jpai/gate/arm"
 GATE_RESET = "/jpai/gate/reset"
 EXECUTOR_STATUS = "/jpai/executor/status"
+EXECUTOR_UPDATE = "/jpai/executor/update"
+AGENT_HEARTBEAT = "/jpai/agent/heartbeat"
 DIAGNOSTICS = "/diagnostics"
 SCENE = "/jpai/scene"
 FORGET = "/jpai/forget"
@@ -35,7 +37,7 @@ SIM_STEP = "/sim/step"
 
 
 def camera_topic(camera: str, stream: str) -> str:
-    """Topic of a camera's stream: image_raw, depth, camera_info, or trigger (std_msgs/Empty: give a colour frame now)."""
+    """Topic of a camera's stream: image_raw, depth, camera_info; trigger (std_msgs/Empty) asks for a frame now."""
     return f"/camera/{camera}/{stream}"
 
 
@@ -47,6 +49,8 @@ WORDS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 # large pictures within one machine
 PICTURE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# colour frames, asked for one by one: larger than a datagram, so each must be sent whole
+FRAMES = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 # the latest state, also for those who come late
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # every snapshot: a verdict is bound to one of them

@@ -29,9 +29,11 @@ class Robot:
         node.create_subscription(GateStatus, topics.GATE_STATUS, lambda m: self.states.append(m.state), topics.LATCHED)
         self.request = node.create_publisher(TwistStamped, topics.CMD_VEL_REQUEST, topics.COMMAND)
         self.status = node.create_publisher(ExecutorStatus, topics.EXECUTOR_STATUS, topics.COMMAND)
-        self.sensors = [(node.create_publisher(Odometry, topics.ODOM, topics.COMMAND), Odometry),
-                        (node.create_publisher(LaserScan, topics.SCAN, topics.SENSOR), LaserScan),
-                        (node.create_publisher(Image, topics.camera_topic("front", "depth"), topics.PICTURE), Image)]
+        self.sensors = [
+            (node.create_publisher(Odometry, topics.ODOM, topics.COMMAND), Odometry),
+            (node.create_publisher(LaserScan, topics.SCAN, topics.SENSOR), LaserScan),
+            (node.create_publisher(Image, topics.camera_topic("front", "depth"), topics.PICTURE), Image),
+        ]
         self.words = node.create_publisher(String, topics.INSTRUCTION, topics.WORDS)
         self.stops = node.create_publisher(String, topics.STOP, topics.WORDS)
         self.estop = node.create_publisher(Bool, topics.ESTOP, topics.WORDS)
@@ -95,7 +97,8 @@ def test_words_that_are_no_stop_change_nothing(graph):
     assert robot.moves()
     robot.words.publish(String(data="赤い箱まで行って"))
     robot.speeds.clear()
-    assert graph.spin_until(lambda: len(robot.speeds) > 20) and min(robot.speeds) > 0.2
+    assert graph.spin_until(lambda: len(robot.speeds) > 20)
+    assert min(robot.speeds) > 0.2
 
 
 def test_a_stop_message_stops_whatever_it_says(graph):
@@ -113,9 +116,11 @@ def test_the_e_stop_latches_until_released_reset_and_armed(graph):
     assert not robot.trigger(topics.GATE_RESET).success
     robot.estop.publish(Bool(data=False))
     robot.another_plan("plan-2")
-    assert robot.stands() and robot.states[-1] == GateStatus.LATCHED
+    assert robot.stands()
+    assert robot.states[-1] == GateStatus.LATCHED
     assert robot.trigger(topics.GATE_RESET).success
-    assert robot.stands() and robot.states[-1] == GateStatus.LOCKED
+    assert robot.stands()
+    assert robot.states[-1] == GateStatus.LOCKED
     assert robot.trigger(topics.GATE_ARM).success
     assert robot.moves()
 
@@ -137,7 +142,8 @@ def test_a_second_publisher_latches(graph, topic):
     assert graph.spin_until(lambda: robot.states[-1] == GateStatus.LATCHED)
     graph.node.destroy_publisher(intruder)
     robot.another_plan("plan-2")
-    assert robot.stands() and robot.states[-1] == GateStatus.LATCHED
+    assert robot.stands()
+    assert robot.states[-1] == GateStatus.LATCHED
 
 
 def test_a_request_of_tomorrow_stops(graph):

@@ -1,0 +1,153 @@
+"""The yard suite: broad enough, unheard in training, and reached by the pipeline when the plans are written by hand."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from hand_plans import PLANS, hand_agent
+
+from jpai_agent.language.normalise import clean, normalise
+from jpai_agent.language.numbers import kanji_numerals_to_digits
+from jpai_agent.sim.episode import Episode, read_suite
+from jpai_agent.sim.runner import AgentContext, run_episode
+from jpai_agent.skills import skills_for
+from jpai_agent.train.corpus import TEST_AUTHORS, Segments, load_corpus
+from jpai_agent.twin.render import SceneRenderer
+from jpai_agent.world.paths import resource
+
+LEAST_EPISODES, LEAST_EACH = 80, 3
+GRAM, MOST_KNOWN = 5, 0.5
+# what a yard holds of the phenomena of spoken Japanese: forms, reference, number, structure, trouble, emergency
+PHENOMENA = ("politeness", "ellipsis", "deixis", "numerals", "relation", "ordinal", "negation", "conditional",
+             "sequence", "correction", "ambiguity", "indirect", "dialect", "asr_noise", "katakana", "emergency")
+# a side of a thing, back, turn, speech, follow, look and go, wait and dock, correction, a passer-by, stop and continue
+SAMPLE = ("yard-0016", "yard-0040", "yard-0044", "yard-0046", "yard-0053", "yard-0057", "yard-0059", "yard-0071",
+          "yard-0094", "yard-0109")
+
+
+@lru_cache(maxsize=1)
+def suite() -> tuple[Episode, ...]:
+    return tuple(read_suite(resource("sim", "suites", "yard.jsonl")))
+
+
+def steps_of(turn: Any) -> list[Any]:
+    """The steps of a hand-written turn; a question and a refusal have none."""
+    if isinstance(turn[0], str):
+        return turn[1] if turn[0] == "act" else []
+    return turn
+
+
+def letters_only(text: str) -> str:
+    """Normalised as the model reads it, without punctuation, symbols and spaces."""
+    seen = kanji_numerals_to_digits(clean(text))
+    return "".join(char for char in seen if unicodedata.category(char)[0] in "LN" or char == "ー")
+
+
+@lru_cache(maxsize=1)
+def patterns() -> tuple[Segments, ...]:
+    """Everything that the training corpus says: lines, the turns before them, and referring expressions."""
+    corpus = load_corpus()
+    return tuple(dict.fromkeys([part for line in corpus.lines for part in (line.text, line.earlier) if part]
+                               + [ref.text for ref in corpus.refs]))
+
+
+@lru_cache(maxsize=1)
+def known_grams() -> frozenset[str]:
+    """Every run of GRAM characters in the fixed text of the training corpus, its slots cut out."""
+    pieces = (letters_only(literal) for pattern in patterns() for literal, slot in pattern if not slot)
+    return frozenset(piece[i:i + GRAM] for piece in pieces for i in range(len(piece) - GRAM + 1))
+
+
+def known_share(utterance: str) -> float:
+    """Fraction of an utterance's characters that runs of GRAM characters from the training corpus cover."""
+    text = letters_only(utterance)
+    covered = {j for i in range(len(text) - GRAM + 1) if text[i:i + GRAM] in known_grams() for j in range(i, i + GRAM)}
+    return len(covered) / max(len(text), 1)
+
+
+@lru_cache(maxsize=1)
+def spelled_out() -> tuple[tuple[re.Pattern[str], int], ...]:
+    """Each corpus line as a pattern, slots standing for any words, with the length of its fixed text."""
+    found = []
+    for pattern in patterns():
+        fixed = [(letters_only(literal), slot) for literal, slot in pattern]
+        found.append((re.compile("".join(".+" if slot else re.escape(literal) for literal, slot in fixed)),
+                      sum(len(literal) for literal, slot in fixed if not slot)))
+    return tuple(found)
+
+
+def is_a_training_line(utterance: str) -> bool:
+    """Whether a corpus line, its slots filled, says the whole utterance, most of it as fixed text."""
+    text = letters_only(utterance)
+    return any(2 * length > len(text) and pattern.fullmatch(text) for pattern, length in spelled_out())
+
+
+def utterances() -> list[tuple[str, str]]:
+    return [(episode.id, turn.say) for episode in suite() for turn in episode.turns]
+
+
+def test_there_are_enough_episodes_and_each_has_a_hand_written_plan_for_every_turn() -> None:
+    assert len(suite()) >= LEAST_EPISODES
+    turns = {episode.id: len(episode.turns) for episode in suite()}
+    assert {name: len(plans) for name, plans in PLANS.items()} == turns
+
+
+def test_every_skill_of_the_cart_is_asked_for_at_least_three_times() -> None:
+    used = Counter(skill for turns in PLANS.values() for skill in {s[0] for turn in turns for s in steps_of(turn)})
+    assert set(used) <= set(skills_for("cart"))
+    assert {skill: used[skill] for skill in skills_for("cart") if used[skill] < LEAST_EACH} == {}
+
+
+def test_every_tag_and_every_phenomenon_comes_at_least_three_times() -> None:
+    tags = Counter(tag for episode in suite() for tag in set(episode.tags))
+    assert {tag: count for tag, count in tags.items() if count < LEAST_EACH} == {}
+    assert set(PHENOMENA) <= set(tags)
+
+
+def test_no_two_episodes_say_the_same() -> None:
+    said = Counter(tuple(letters_only(turn.say) for turn in episode.turns) for episode in suite())
+    assert [turns for turns, count in said.items() if count > 1] == []
+
+
+def test_every_utterance_can_be_taken() -> None:
+    assert all(normalise(text).text for _, text in utterances())
+
+
+def test_no_utterance_is_a_line_of_the_training_corpus() -> None:
+    bad = [f"{name} {text}" for name, text in utterances() if is_a_training_line(text)]
+    assert not bad, "\n".join(bad)
+
+
+def test_no_utterance_is_made_up_by_more_than_half_of_runs_from_the_training_corpus() -> None:
+    bad = [f"{name} {text} {share:.2f}" for name, text in utterances() if (share := known_share(text)) > MOST_KNOWN]
+    assert not bad, "\n".join(bad)
+
+
+def test_the_check_tells_training_lines_from_fresh_ones() -> None:
+    lines = load_corpus(names=TEST_AUTHORS).lines
+    plain = next(line for line in load_corpus().lines if len(line.text) == 1 and len(line.text[0][0]) > GRAM)
+    assert is_a_training_line(plain.text[0][0])
+    assert known_share(plain.text[0][0]) == 1.0
+    assert known_share("いろはにほへとちりぬるを") == 0.0
+    # the held-out author is not what is compared with
+    held_out = {line.text for line in lines} - set(patterns())
+    assert len(held_out) > len(lines) // 2
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_with_hand_written_plans_the_pipeline_reaches_the_goal_without_touching(name: str,
+                                                                                renderer: SceneRenderer) -> None:
+    episode = next(e for e in suite() if e.id == name)
+
+    def agent(context: AgentContext) -> Any:
+        return hand_agent(context, episode)
+
+    result = run_episode(episode, agent, renderer=renderer)
+    assert result.error == ""
+    assert (result.contacts, result.violations, result.failed_predicates) == (0, (), ())
+    assert result.goal_reached

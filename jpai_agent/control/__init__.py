@@ -1,8 +1,10 @@
 """Motion: from a plan's steps to commands. The same code drives N rehearsed robots and the one that is real.
 
-`compile_program` lets each skill's `motions` add `segments` to a `Program`, with paths over a clearance grid (`paths`) to poses at a
-wanted gap (`goals`). `ProgramRunner` ticks a program for N robots at once over a `View`; `safety` keeps it from what is
-in the way. Nothing here reads a sensor.
+`compile_program` lets each skill's `motions` add `segments` to a `Program`: paths through the `Surroundings` (`paths`)
+to poses at a wanted gap and side (`goals`), straight lines, turns, waits, following and looking around. A program is
+plain JSON; what waits for a look is left out (`pending_from`). `ProgramRunner` ticks a program for N robots at once
+over a `View`, arrays in the map frame: `tracking` and `following` want a speed, `safety` lowers it for what is in the
+way, ramps keep it within the robot's limits. Nothing here reads a sensor.
 """
 
 from jpai_agent.control.compile import compile_program

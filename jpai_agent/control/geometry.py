@@ -7,7 +7,7 @@ import numpy as np
 
 def wrap(angle_rad: np.ndarray | float) -> np.ndarray:
     """The angle in −π..π, elementwise."""
-    return np.arctan2(np.sin(angle_rad), np.cos(angle_rad))
+    return (np.asarray(angle_rad) + np.pi) % (2 * np.pi) - np.pi
 
 
 def box_distance_m(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -26,11 +26,30 @@ def box_distance_m(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.hypot(out_x, out_y)
 
 
-def corners(box: np.ndarray) -> np.ndarray:
-    """(4, 2) corners of a box (5,)."""
-    cos, sin = np.cos(box[2]), np.sin(box[2])
-    local = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * box[3:5]
-    return box[:2] + np.stack([cos * local[:, 0] - sin * local[:, 1], sin * local[:, 0] + cos * local[:, 1]], axis=1)
+def footprint_gap_m(poses: np.ndarray, half_m: tuple[float, float], boxes: np.ndarray) -> np.ndarray:
+    """Gap between a rectangular footprint at poses and boxes, negative where they overlap; broadcasts.
+
+    It is the widest separation along the four edge directions (separating axes): exact face to face, at most 30 % too
+    small corner to corner, never too large.
+
+    Args:
+        poses: (..., 3) x, y, yaw. half_m: half length, half width. boxes: (..., 5).
+
+    Returns:
+        (...) metres.
+    """
+    half_x, half_y = half_m
+    dx, dy = boxes[..., 0] - poses[..., 0], boxes[..., 1] - poses[..., 1]
+    cos_p, sin_p = np.cos(poses[..., 2]), np.sin(poses[..., 2])
+    cos_b, sin_b = np.cos(boxes[..., 2]), np.sin(boxes[..., 2])
+    cos, sin = cos_p * cos_b + sin_p * sin_b, cos_p * sin_b - sin_p * cos_b
+    along, across = cos_p * dx + sin_p * dy, cos_p * dy - sin_p * dx
+    abs_cos, abs_sin = np.abs(cos), np.abs(sin)
+    box_x, box_y = boxes[..., 3], boxes[..., 4]
+    gap = np.abs(along) - (half_x + abs_cos * box_x + abs_sin * box_y)
+    np.maximum(gap, np.abs(across) - (half_y + abs_sin * box_x + abs_cos * box_y), out=gap)
+    np.maximum(gap, np.abs(cos * along + sin * across) - (box_x + abs_cos * half_x + abs_sin * half_y), out=gap)
+    return np.maximum(gap, np.abs(cos * across - sin * along) - (box_y + abs_sin * half_x + abs_cos * half_y), out=gap)
 
 
 def outline(length_m: float, width_m: float, step_m: float = 0.05) -> np.ndarray:
@@ -44,4 +63,5 @@ def outline(length_m: float, width_m: float, step_m: float = 0.05) -> np.ndarray
 def placed(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Points (M, 2) of base_link at pose (3,), in the pose's frame."""
     cos, sin = np.cos(pose[2]), np.sin(pose[2])
-    return pose[:2] + np.stack([cos * points[:, 0] - sin * points[:, 1], sin * points[:, 0] + cos * points[:, 1]], axis=1)
+    turned = np.stack([cos * points[:, 0] - sin * points[:, 1], sin * points[:, 0] + cos * points[:, 1]], axis=1)
+    return pose[:2] + turned

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jpai_agent.control.goals import standoff_pose
-from jpai_agent.control.segments import Follow, LookFor, Say, Straight, TurnBy, Wait
+from jpai_agent.control.goals import free_spot, standoff_poses
+from jpai_agent.control.paths import ProgramError
+from jpai_agent.control.segments import Follow, LookFor, Say, Wait
 from jpai_agent.plan import Step
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 STANDOFF_M = 0.6
 SLOWEST_MPS = 0.05
+# places on the wanted side of an object that a way is sought to
+GOALS_TRIED = 3
 
 Motion = Callable[[Step, "Making"], None]
 _MOTIONS: dict[str, Motion] = {}
@@ -42,14 +46,23 @@ def go_to(step: Step, making: Making) -> None:
     """Drive to the wanted side of an object and face it; a place or the floor is reached with base_link itself."""
     target = making.target
     if target.kind in ("place", "floor"):
-        making.drive_to(np.array([target.x_m, target.y_m]), target.yaw_rad)
+        around = making.around()
+        making.drive_to(free_spot(np.array([target.x_m, target.y_m]), around), target.yaw_rad, around)
         return
-    box = making.thing()
-    pose = standoff_pose(box, making.pose, float(step.args.get("standoff_m", STANDOFF_M)), step.args.get("side", "front"),
-                         making.robot, making.grid)
+    standoff_m, side = float(step.args.get("standoff_m", STANDOFF_M)), step.args.get("side", "front")
+    box = making.thing(whole=side != "front")
+    around = making.around(standoff_m)
     if target.object_id is not None:
         making.target_ids.append(target.object_id)
-    making.drive_to(pose[:2], math.atan2(box[1] - pose[1], box[0] - pose[0]))
+    error = ProgramError("goal_blocked", f"no free place {side} of the object at ({box[0]:.2f}, {box[1]:.2f})")
+    start, before = making.pose, list(making.segments)
+    for pose in islice(standoff_poses(box, start, standoff_m, side, making.robot, around), GOALS_TRIED):
+        try:
+            making.drive_to(pose[:2], math.atan2(box[1] - pose[1], box[0] - pose[0]), around)
+            return
+        except ProgramError as failed:
+            error, making.pose, making.segments = failed, start, list(before)
+    raise error
 
 
 @motion("face")
@@ -57,17 +70,18 @@ def face(step: Step, making: Making) -> None:
     """Turn to the middle of the thing, or to the place."""
     target = making.target
     x, y = (target.x_m, target.y_m) if target.kind in ("place", "floor") else making.thing()[:2]
-    making.turn_to(math.atan2(y - making.pose[1], x - making.pose[0]))
+    making.turn_to(making.bearing(x, y), making.around())
 
 
 @motion("follow")
 def follow(step: Step, making: Making) -> None:
-    """Follow until told otherwise, for a time, or until the target stops."""
+    """Follow until told otherwise, for a time, or until the target stops; the way to where it is now is planned."""
     target = making.target
     if target.object_id is not None:
         making.target_ids.append(target.object_id)
     making.segments.append(Follow(making.step, making.cruise_mps, target.object_id or "", target.x_m, target.y_m,
-                                  float(step.args.get("duration_s", 0.0)), step.args.get("until") == "target_stops"))
+                                  float(step.args.get("duration_s", 0.0)), step.args.get("until") == "target_stops",
+                                  making.way_near(np.array([target.x_m, target.y_m]))))
 
 
 @motion("look_for")
@@ -79,24 +93,20 @@ def look_for(step: Step, making: Making) -> None:
 @motion("move")
 def move(step: Step, making: Making) -> None:
     """Drive along the heading that the robot has."""
-    distance_m = float(step.args["distance_m"])
-    making.segments.append(Straight(making.step, making.cruise_mps, distance_m))
-    heading = making.pose[2]
-    making.pose = making.pose + np.array([distance_m * math.cos(heading), distance_m * math.sin(heading), 0.0])
+    making.straight(float(step.args["distance_m"]), making.around())
 
 
 @motion("turn")
 def turn(step: Step, making: Making) -> None:
     """Turn by the angle, whole turns included."""
-    angle_rad = math.radians(float(step.args["angle_deg"]))
-    making.segments.append(TurnBy(making.step, making.cruise_mps, round(angle_rad, 5)))
-    making.pose = making.pose + np.array([0.0, 0.0, angle_rad])
+    making.turn_by(math.radians(float(step.args["angle_deg"])), making.around())
 
 
 @motion("return_home")
 def return_home(step: Step, making: Making) -> None:
     """Drive to where the robot was when it was started, and take the heading of then."""
-    making.drive_to(making.home[:2], float(making.home[2]))
+    around = making.around()
+    making.drive_to(free_spot(making.home[:2], around), float(making.home[2]), around)
 
 
 @motion("wait")

@@ -7,7 +7,18 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from jpai_agent.control.segments import Drive, Follow, LookFor, Say, Segment, Straight, TurnBy, TurnTo, Wait, segment_from_dict
+from jpai_agent.control.segments import (
+    Drive,
+    Follow,
+    LookFor,
+    Say,
+    Segment,
+    Straight,
+    TurnBy,
+    TurnTo,
+    Wait,
+    segment_from_dict,
+)
 from jpai_agent.world.robot import RobotSpec
 
 FOLLOW_ENVELOPE_S = 15.0
@@ -20,7 +31,8 @@ class Program:
 
     Attributes:
         start: (x, y, yaw) in the map that the first segment sets out from.
-        pending_from: Index of the plan's first step that is not in it, because its target waits to be seen; None when all are.
+        pending_from: Index of the plan's first step that is not in it, because its target waits to be seen; None when
+            all are.
         target_ids: The scene's things that are meant to be approached.
     """
 

@@ -2,64 +2,117 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from jpai_agent.control.geometry import box_distance_m
+from jpai_agent.control.geometry import footprint_gap_m
 from jpai_agent.control.view import View
 from jpai_agent.world.robot import RobotSpec
 
-# room to the side of a footprint's half width; room kept in front when stopped
-SIDE_M, AHEAD_M = 0.06, 0.20
-# room to people: where the way crosses theirs, and at standstill
-PERSON_SIDE_M, PERSON_AHEAD_M = 0.25, 0.45
+# a footprint that will be this near to a thing touches it, for all that is known of both; room in front of it at rest
+TOUCH_M, AHEAD_M = 0.05, 0.15
+# only what the way comes nearer to is in the way
+NEARER_M = 0.01
+# gap that people's circles are given, one who is to be approached, and those beside a turn on the spot
+PERSON_GAP_M, APPROACHED_GAP_M, TURNING_GAP_M = 0.45, 0.0, 0.15
+# within this of a person the robot crawls
 PERSON_NEAR_M, PERSON_NEAR_MPS = 1.0, 0.3
-HORIZON_S = 3.0
+# a walker who is this near passes a robot that stands
+LET_PASS_M, WALKING_MPS = 0.40, 0.2
+# a walker is met this long before to after the robot would be there, if it went on as fast as it does, or at least so;
+# the farther off that is, the less is sure of it
+BEFORE_S, AFTER_S, UNSURE, LEAST_MPS = 0.5, 0.7, 0.35, 0.5
+FAR_AWAY_M = 1e3
 
 
-def free_way_m(view: View, rows: np.ndarray, ahead: np.ndarray, along_m: np.ndarray, speed_mps: np.ndarray, robot: RobotSpec,
-               exempt: np.ndarray) -> np.ndarray:
-    """How far base_link may go along the points ahead before it must stand still.
+@dataclass(frozen=True)
+class Allowed:
+    """What the way ahead allows: free_m (R,) to go until the robot must stand, inf where all is free, and most_mps (R,)
+    for people near the way."""
+
+    free_m: np.ndarray
+    most_mps: np.ndarray
+
+
+def allowed(view: View, rows: np.ndarray, ahead: np.ndarray, reach_m: np.ndarray, speed_mps: np.ndarray,
+            robot: RobotSpec, approached: np.ndarray, *, person_gap_m: float = PERSON_GAP_M, crawl: bool = True
+            ) -> Allowed:
+    """Look along the poses ahead for obstacles, and for people where they will be then.
 
     Args:
         view: What is believed. rows: (R,) simulations.
-        ahead: (R, P, 2) points that base_link will pass; along_m: (P,) how far they are.
-        speed_mps: (R,) at which movers are met: present speed, at least a walk.
-        exempt: (M,) movers that are meant to be approached.
-
-    Returns:
-        (R,) metres, inf where all is free; stopping room in front of the footprint already taken off.
+        ahead: (R, P, 3) poses that base_link will take, the present one first. reach_m: (P,) or (R, P) how far off.
+        speed_mps: (R,) present speed. approached: (M,) movers that the plan wants to come near to.
+        person_gap_m: Least gap to other movers. crawl: Slow down near people who are to be approached, too.
     """
-    count = len(rows)
-    half_m = robot.width_m / 2
-    front_m = robot.length_m / 2
-    free = np.full(count, np.inf)
-    boxes = view.boxes[rows] if len(view.boxes) > 1 else view.boxes
+    reach = np.broadcast_to(reach_m, ahead.shape[:2])
+    half_m = robot.length_m / 2, robot.width_m / 2
+    free = np.full(len(rows), np.inf)
+    most = np.full(len(rows), np.inf)
+    boxes = view.boxes if len(view.boxes) == 1 else view.boxes[rows]
     if boxes.shape[1]:
-        near = box_distance_m(ahead[:, :, None, :], boxes[:, None, :, :]).min(axis=2) < half_m + SIDE_M
-        # what the robot stands beside already does not hold it: only what the way comes nearer to
-        free = np.minimum(free, _first(near, along_m) - AHEAD_M - (front_m - half_m))
-    movers = view.movers[rows] if len(view.movers) > 1 else np.broadcast_to(view.movers, (count, *view.movers.shape[1:]))
-    movers = movers[:, ~exempt]
-    if movers.shape[1]:
-        when_s = np.minimum(along_m[None, :] / np.maximum(speed_mps, 0.4)[:, None], HORIZON_S)
-        # also now: who stands where the way leads is in the way whatever their speed says
-        for time_s in (when_s, np.zeros_like(when_s)):
-            at = movers[:, None, :, :2] + movers[:, None, :, 2:4] * time_s[:, :, None, None]
-            gap = np.linalg.norm(ahead[:, :, None, :] - at, axis=3) - movers[:, None, :, 4]
-            near = (np.nan_to_num(gap, nan=np.inf) < half_m + PERSON_SIDE_M).any(axis=2)
-            free = np.minimum(free, _first(near, along_m) - PERSON_AHEAD_M - (front_m - half_m) + PERSON_SIDE_M)
-    return free
+        near = _near(boxes, ahead, float(reach.max()) + robot.circumscribed_radius_m + TOUCH_M)
+        if near.any():
+            gap = footprint_gap_m(ahead[:, :, None], half_m, boxes[:, None, near])
+            gap = np.where(gap < gap[:, :1] - NEARER_M, gap, np.inf).min(axis=2)
+            free = _first(gap, reach, TOUCH_M) - AHEAD_M
+    if view.movers.shape[1]:
+        movers = view.movers if len(view.movers) == 1 else view.movers[rows]
+        movers = np.where(np.isnan(movers[..., :1]), FAR_AWAY_M, movers)
+        walking = np.hypot(movers[..., 2], movers[..., 3]) > WALKING_MPS
+        # what a tracker says of somebody who stands is noise
+        movers[..., 2:4] *= walking[..., None]
+        now, then = _person_gaps(movers, ahead, reach, speed_mps, half_m)
+        least = np.where(approached, APPROACHED_GAP_M, person_gap_m)
+        nearer = then < now[:, None] - NEARER_M
+        blocking = np.where(nearer, then - least, np.inf).min(axis=2)
+        free = np.minimum(free, _first(blocking, reach, 0.0))
+        passing = ((now < LET_PASS_M) & walking & ~approached).any(axis=1)
+        free = np.where(passing, 0.0, free)
+        slow = np.ones(len(approached), dtype=bool) if crawl else ~approached
+        if slow.any():
+            until = _first(np.where(slow, np.minimum(then, now[:, None]), np.inf).min(axis=2), reach, PERSON_NEAR_M)
+            brake = 0.5 * robot.limits.brake_mps2
+            with np.errstate(invalid="ignore"):
+                most = np.sqrt(PERSON_NEAR_MPS**2 + 2 * brake * np.maximum(until, 0.0))
+    return Allowed(free, most)
 
 
-def person_cap_mps(view: View, rows: np.ndarray, exempt: np.ndarray, robot: RobotSpec) -> np.ndarray:
-    """(R,) top speed for people nearby: a crawl within a metre of the footprint's circle."""
-    movers = (view.movers[rows] if len(view.movers) > 1 else view.movers)[:, ~exempt]
-    if not movers.shape[1]:
-        return np.full(len(rows), np.inf)
-    gap = np.linalg.norm(movers[:, :, :2] - view.pose[rows][:, None, :2], axis=2) - movers[:, :, 4] - robot.length_m / 2
-    return np.where(np.nan_to_num(gap, nan=np.inf).min(axis=1) < PERSON_NEAR_M, PERSON_NEAR_MPS, np.inf)
+def _near(boxes: np.ndarray, ahead: np.ndarray, within_m: float) -> np.ndarray:
+    """(K,) boxes that are within reach of any of the robots."""
+    here = ahead[:, 0]
+    away = np.hypot(boxes[..., 0] - here[:, :1], boxes[..., 1] - here[:, 1:2]) - np.hypot(boxes[..., 3], boxes[..., 4])
+    return (away < within_m).any(axis=0)
 
 
-def _first(near: np.ndarray, along_m: np.ndarray) -> np.ndarray:
-    """(R,) how far the first near point is, inf where none is."""
-    return np.where(near.any(axis=1), along_m[np.argmax(near, axis=1)], np.inf)
+def _person_gaps(movers: np.ndarray, ahead: np.ndarray, reach: np.ndarray, speed_mps: np.ndarray,
+                 half_m: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Gaps of the footprint to movers now (R, M), and of poses ahead (R, P, M) to where they are about that time."""
+    when = reach / np.maximum(speed_mps, LEAST_MPS)[:, None]
+    after = AFTER_S + UNSURE * when
+    times = np.stack([when - BEFORE_S, when + (after - BEFORE_S) / 2, when + after], axis=2)
+    # the present comes first: pose 0, time 0
+    times[:, 0] = 0.0
+    times = np.maximum(times, 0.0)[:, :, None]
+    dx = movers[:, None, :, 0, None] + movers[:, None, :, 2, None] * times - ahead[:, :, None, 0, None]
+    dy = movers[:, None, :, 1, None] + movers[:, None, :, 3, None] * times - ahead[:, :, None, 1, None]
+    cos, sin = np.cos(ahead[..., 2])[..., None, None], np.sin(ahead[..., 2])[..., None, None]
+    over_x = np.maximum(np.abs(cos * dx + sin * dy) - half_m[0], 0.0)
+    over_y = np.maximum(np.abs(cos * dy - sin * dx) - half_m[1], 0.0)
+    gap = np.hypot(over_x, over_y).min(axis=3) - movers[:, None, :, 4]
+    return gap[:, 0], gap
+
+
+def _first(gap: np.ndarray, reach: np.ndarray, least_m: float) -> np.ndarray:
+    """(R,) how far it is until the gap (R, P) is below least_m, between poses by proportion; inf where it never is."""
+    below = gap < least_m
+    at = np.argmax(below, axis=1)
+    row = np.arange(len(gap))
+    before = np.maximum(at - 1, 0)
+    high, low = np.minimum(gap[row, before], FAR_AWAY_M), gap[row, at]
+    share = np.where(high - low > 1e-6, np.clip((high - least_m) / np.maximum(high - low, 1e-6), 0.0, 1.0), 0.0)
+    # gaps far off say little about where between the poses it happens: a thing may come from the side
+    share = np.where(high > 1.0, 0.0, share)
+    found = reach[row, before] + share * (reach[row, at] - reach[row, before])
+    return np.where(below[row, at], found, np.inf)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+# distance of the points of a trail
+TRAIL_M = 0.25
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -75,6 +78,7 @@ class Follow(Segment):
         target_id: The scene's id of it; x_m, y_m: where it was when the program was made.
         duration_s: For how long; 0 until told otherwise.
         until_stops: End when it has stopped.
+        way: (x, y) points, TRAIL_M apart, that lead to where it was; from there on its own trail does.
     """
 
     target_id: str
@@ -82,6 +86,7 @@ class Follow(Segment):
     y_m: float
     duration_s: float = 0.0
     until_stops: bool = False
+    way: tuple[tuple[float, float], ...] = ()
     kind: ClassVar[str] = "follow"
 
 
@@ -103,8 +108,9 @@ def segment_from_dict(values: dict[str, Any]) -> Segment:
     values = dict(values)
     try:
         kind = KINDS[values.pop("kind")]
-        if "points" in values:
-            values["points"] = tuple((float(x), float(y)) for x, y in values["points"])
+        for name in ("points", "way"):
+            if name in values:
+                values[name] = tuple((float(x), float(y)) for x, y in values[name])
         return kind(**values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a segment: {error}") from error

@@ -33,5 +33,6 @@ def view_from_scene(scene: Scene) -> View:
     """The scene as a view of one."""
     boxes = np.array([[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in scene.obstacles]).reshape(1, -1, 5)
     movers = np.array([[m.x_m, m.y_m, m.vx_mps, m.vy_mps, m.radius_m] for m in scene.movers]).reshape(1, -1, 5)
-    return View(scene.stamp_s, scene.robot.pose[None, :], np.array([[scene.robot.v_mps, scene.robot.w_radps]]), boxes, movers,
+    speed = np.array([[scene.robot.v_mps, scene.robot.w_radps]])
+    return View(scene.stamp_s, scene.robot.pose[None, :], speed, boxes, movers,
                 tuple(m.id for m in scene.movers), tuple(o.id for o in scene.obstacles))

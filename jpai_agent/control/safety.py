@@ -19,7 +19,7 @@ PERSON_GAP_M, APPROACHED_GAP_M, TURNING_GAP_M = 0.45, 0.0, 0.15
 # within this of a person the robot crawls
 PERSON_NEAR_M, PERSON_NEAR_MPS = 1.0, 0.3
 # a walker who is this near passes a robot that stands
-LET_PASS_M, WALKING_MPS = 0.40, 0.2
+LET_PASS_M, WALKING_MPS = 0.40, 0.25
 # a walker is met this long before to after the robot would be there, if it went on as fast as it does, or at least so;
 # the farther off that is, the less is sure of it
 BEFORE_S, AFTER_S, UNSURE, LEAST_MPS = 0.5, 0.7, 0.35, 0.5

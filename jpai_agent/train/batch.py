@@ -13,10 +13,11 @@ from jpai_agent.train.frames import COLOR_NAMES, KIND_NAMES, FrameShard
 from jpai_agent.train.losses import CHANNELS, IGNORE, MAX_TARGETS, Batch
 from jpai_agent.train.model import GRID_H, GRID_W, PATCHES
 from jpai_agent.train.sample import Sample
-from jpai_agent.train.tokenizer import PlanCodec, PromptCodec, clean, nearest_coordinate
+from jpai_agent.train.tokenizer import COORDINATES, STEP, PlanCodec, PromptCodec, clean
 
 MAX_PROMPT, MAX_ANSWER = 112, 96
-_ANCHOR_SHARE = 0.6  # of a head's goal that lies on the patch of the point itself
+_LOOK_SPREAD_CELLS = 0.6  # how far around the point a head should look
+_CARRY_CELLS = 1.0  # patches this near to their object's point in x and y must carry its coordinates
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Collator:
         answer_out = np.full((size, answer_length), IGNORE)
         cells = np.full((size, patches), -1)
         heat = np.zeros((size, CHANNELS, patches), dtype=np.float32)
+        cell_point = np.full((size, patches, 2), -1)
         point_at, point_goal, span_at, span_words, span_kind, span_color, copy_at = ([] for _ in range(7))
         for b, q in enumerate(questions):
             prompt[b, : len(q.prompt)] = q.prompt
@@ -107,6 +109,9 @@ class Collator:
             kept = choose_patches(things, patches, rng)
             cells[b, : len(kept)] = kept
             on = things[kept]
+            bins = np.clip(np.rint(shard.point[q.sample.frame] / STEP) - COORDINATES[0] // STEP, 0, len(COORDINATES) - 1)
+            near = (np.abs(_gaps(kept, shard.point[q.sample.frame][on])) <= _CARRY_CELLS).all(-1) & (on >= 0)
+            cell_point[b, : len(kept)] = np.where(near[:, None], bins[on], -1)
             heat[b, MAX_TARGETS, : len(kept)] = np.isin(on, q.sample.mentions)
             for which, (at, thing, x, y) in enumerate(q.points[:MAX_TARGETS]):
                 mine = on == thing
@@ -143,6 +148,7 @@ class Collator:
             span_kind=stack(span_kind, (), torch.long),
             span_color=stack(span_color, (), torch.long),
             copy_at=stack(copy_at, (3,), torch.long),
+            cell_point=torch.tensor(cell_point),
         )
 
 
@@ -160,13 +166,18 @@ def _targets_of(plan: ActionPlan) -> list[tuple[str | None, tuple[int, int] | No
 
 
 def _goal(kept: np.ndarray, mine: np.ndarray, x: int, y: int, patches: int) -> np.ndarray:
-    """Where a head should look for a point: mostly its patch (or the object's nearest), partly the whole object."""
-    column, row = nearest_coordinate(x) / 1000 * GRID_W, nearest_coordinate(y) / 1000 * GRID_H
-    gap = (kept % GRID_W + 0.5 - column) ** 2 + (kept // GRID_W + 0.5 - row) ** 2
+    """Where a head should look for a point: at its object's patches, those nearest to the point above all."""
+    gap = _gaps(kept, np.array([x, y]))
+    near = (gap**2).sum(-1)
     goal = np.zeros(patches, dtype=np.float32)
-    goal[: len(kept)] = mine * (1 - _ANCHOR_SHARE) / mine.sum()
-    goal[np.where(mine, gap, np.inf).argmin()] += _ANCHOR_SHARE
-    return goal
+    goal[: len(kept)] = mine * np.exp((near[mine].min() - near) / (2 * _LOOK_SPREAD_CELLS**2))
+    return goal / goal.sum()
+
+
+def _gaps(kept: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """x and y from patches' middles to points (0..1000), in cells, (n, 2)."""
+    middles = np.stack([kept % GRID_W + 0.5, kept // GRID_W + 0.5], axis=-1)
+    return points / 1000 * [GRID_W, GRID_H] - middles
 
 
 def choose_patches(things: np.ndarray, patches: int, rng: np.random.Generator) -> np.ndarray:

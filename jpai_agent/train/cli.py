@@ -84,7 +84,6 @@ def fit(
     """
     _setup(threads)
     from jpai_agent.train.frames import shard_paths
-    from jpai_agent.train.loop import start_processes
 
     if stage not in ("symbolic", "joint", "all"):
         raise typer.BadParameter(f"unknown stage {stage!r}: symbolic, joint or all")
@@ -97,8 +96,6 @@ def fit(
             trainer.load_symbolic()
             typer.echo(f"the tower explains {trainer.take_tower():.1%} of the label patches")
         trainer.fit_joint(joint_minutes, validation)
-        if start_processes()[0] == 0:
-            trainer.save(work / "ckpt" / "final")
 
 
 @train.command()

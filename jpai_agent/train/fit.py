@@ -26,7 +26,7 @@ from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
 
 DENSE_WEIGHT = 0.3
 KEEP_WITHOUT_THINGS = 0.5  # of the questions that mention no object: their words are learned soonest
-TOWER_RATE = 0.4  # of the base learning rate, in joint training
+TOWER_RATE = 0.3  # of the base learning rate, in joint training
 
 
 class Asks(Protocol):
@@ -134,7 +134,7 @@ class Trainer:
             batch.prompt_mask,
             batch.answer_in,
         )
-        losses = all_losses(seen, self.probes, self.answer_loss, batch)
+        losses = all_losses(self.model, seen, self.probes, self.answer_loss, batch)
         return total(losses), losses
 
     def symbolic_tokens(self, shard: FrameShard, frames: np.ndarray, rng: np.random.Generator | None) -> Tensor:
@@ -256,13 +256,18 @@ class Trainer:
         self,
         minutes: float,
         validation: Path | None,
-        rate: float = 6e-4,
-        frames: int = 8,
-        per_frame: int = 10,
-        patches: int = 112,
-        whole: float = 0.15,
+        rate: float = 4e-4,
+        frames: int = 4,
+        per_frame: int = 12,
+        patches: int = 80,
+        whole: float = 0.06,
+        thaw: float = 0.4,
     ) -> None:
-        """Everything on pictures; a share `whole` of the batches keeps all patches. State and scores: `out/joint.*`."""
+        """Everything on pictures; a share `whole` of the batches keeps all patches.
+
+        The tower stands still for the share `thaw` of the time, so that words and projection settle on what it tells.
+        State, curves and scores go to `out/joint.*`, the best checkpoint so far to `out/final`. Resumes.
+        """
         tower = list(self.model.model.vision_tower.parameters()) + list(self.heads.parameters())
         rest = [p for p in self.model.parameters() if all(p is not q for q in tower)] + list(self.probes.parameters())
         loop = Loop(
@@ -280,20 +285,29 @@ class Trainer:
                 yield next(all_ if rng.random() < whole else some)
 
         def losses_of(group: Group) -> tuple[Tensor, dict[str, Tensor], int]:
+            pixels = normalise(torch.tensor(group.shard.frames[group.frames]))
+            still = loop.used_s < thaw * loop.budget_s
             with torch.autocast("cpu", torch.bfloat16):
-                features, tokens = patch_embeddings(
-                    self.model, normalise(torch.tensor(group.shard.frames[group.frames]))
-                )
-                loss, parts = self.losses(tokens, group)
+                with torch.set_grad_enabled(not still):
+                    features = self.model.model.vision_tower(pixels).last_hidden_state
+                loss, parts = self.losses(self.model.model.multi_modal_projector(features), group)
+            if still:
+                return loss, parts, len(group)
             dense = dense_loss(self.heads, features.float(), dense_labels(group.shard, group.frames))
-            return (
-                loss + DENSE_WEIGHT * dense["dense"],
-                parts | {"dense": dense["dense"], "dense_kind": dense["kind"]},
-                len(group),
-            )
+            return loss + DENSE_WEIGHT * dense["dense"], parts | {"dense": dense["dense"]}, len(group)
 
         quiz = self.quiz(validation, 320) if validation else None
-        loop.run(choose(), losses_of, every_s=240.0, check=(lambda: self.check(quiz, symbolic=False)) if quiz else None)
+        best = max((row["check_whole"] for row in loop.history if "check_whole" in row), default=-1.0)
+
+        def check() -> dict[str, float]:
+            nonlocal best
+            scores = self.check(quiz, symbolic=False) if quiz else {"whole": best + 1}
+            if scores["whole"] > best:
+                best = scores["whole"]
+                self.save(self.out / "final", {"stage": "joint", "seen": loop.seen, "minutes": loop.used_s / 60} | scores)
+            return scores
+
+        loop.run(choose(), losses_of, every_s=420.0, check=check)
 
 
 def set_projection(model: Any, weight: Tensor, constant: Tensor) -> None:

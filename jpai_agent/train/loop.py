@@ -17,6 +17,8 @@ from torch import Tensor, nn
 WARMUP_STEPS = 100
 SAVE_EVERY_S = 60.0
 LOG_EVERY_S = 15.0
+# several processes train apart and average their weights now and then: on a busy machine each wait is long
+AVERAGE_EVERY_STEPS = 4
 
 
 def start_processes() -> tuple[int, int]:
@@ -105,7 +107,6 @@ class Loop:
             loss, parts, size = losses_of(batch)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self._average_gradients()
             torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
             self.optimizer.step()
             self.step_count += 1
@@ -115,7 +116,10 @@ class Loop:
             count, questions = count + 1, questions + size * self.world
             now = time.monotonic()
             self.used_s, last = self.used_s + now - last, now
-            over = self._agree(self.used_s >= self.budget_s)
+            meet = self.world > 1 and self.step_count % AVERAGE_EVERY_STEPS == 0
+            if meet:
+                self._average_weights()
+            over = self._agree(self.used_s >= self.budget_s) if meet or self.world == 1 else False
             if now - logged > LOG_EVERY_S or over:
                 self._log({name: value / count for name, value in sums.items()} | {"per_s": questions / (now - logged)})
                 sums, count, questions, logged = {}, 0, 0, now
@@ -130,16 +134,14 @@ class Loop:
                 break
         self.draw()
 
-    def _average_gradients(self) -> None:
-        if self.world == 1:
-            return
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    def _average_weights(self) -> None:
+        """Make all processes go on from the mean of their weights."""
+        flat = torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters])
         dist.all_reduce(flat)
-        flat /= self.world
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        for parameter, part in zip(self.parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+        parts = (flat / self.world).split([parameter.numel() for parameter in self.parameters])
+        with torch.no_grad():
+            for parameter, part in zip(self.parameters, parts, strict=True):
+                parameter.copy_(part.view_as(parameter))
 
     def _agree(self, over: bool) -> bool:
         if self.world == 1:

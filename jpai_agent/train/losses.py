@@ -5,7 +5,8 @@ Besides the usual cross entropy of the answer (coordinates smoothed over their n
   third target and which are candidates that the words fit (heat maps);
 - that the words of a label tell its object's kind and colour half-way up;
 - that single heads look where they should: label words at their object's patches and these at the words, decoder heads
-  at the object when a coordinate is due, at the words when a label is copied.
+  at the object when a coordinate is due, at the words when a label is copied;
+- that what those heads bring back from any object's patch already names the coordinates of the object's point.
 
 Probes live in `Probes` and are thrown away after training.
 """
@@ -13,6 +14,7 @@ Probes live in `Probes` and are thrown away after training.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ GROUND_LAYER = 2  # encoder layer whose head 0 takes words to patches
 X_HEAD, Y_HEAD, COPY_HEAD = 0, 1, 2
 HEAT_POSITIVE_WEIGHT = 6.0
 FIRST_TOKEN_WEIGHT = 3.0
+COORDINATE_WEIGHT = 3.0
 IGNORE = -100
 
 
@@ -47,6 +50,7 @@ class Batch:
         point_goal: (P, K) where the head should look, rows sum to 1.
         span_at: (N, 2) question and target index; span_words: (N, T) the label's words; span_kind, span_color: (N,).
         copy_at: (C, 3) question, answer step, prompt position of the character to copy.
+        cell_point: (B, K, 2) index of the coordinate tokens of the nearby point of the patch's object, -1 for none.
     """
 
     rows: Tensor
@@ -63,6 +67,7 @@ class Batch:
     span_kind: Tensor
     span_color: Tensor
     copy_at: Tensor
+    cell_point: Tensor
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,7 +97,7 @@ class AnswerLoss(nn.Module):
     place: Tensor
     ids: Tensor
 
-    def __init__(self, coordinate_ids: list[int], vocabulary: int, sigma_bins: float = 0.8) -> None:
+    def __init__(self, coordinate_ids: list[int], vocabulary: int, sigma_bins: float = 1.1) -> None:
         super().__init__()
         values = torch.tensor(COORDINATES, dtype=torch.float) / STEP
         soft = torch.softmax(-((values[:, None] - values) ** 2) / (2 * sigma_bins**2), dim=1)
@@ -103,7 +108,7 @@ class AnswerLoss(nn.Module):
         self.register_buffer("ids", torch.tensor(coordinate_ids))
 
     def forward(self, logits: Tensor, goals: Tensor) -> Tensor:
-        """Mean loss of a token, the first of each answer weighing more; `logits` (B, A, V), `goals` (B, A)."""
+        """Mean loss of a token, first ones and coordinates weighing more; `logits` (B, A, V), `goals` (B, A)."""
         log = logits.float().log_softmax(-1)
         known = goals != IGNORE
         safe = goals.clamp_min(0)
@@ -112,7 +117,7 @@ class AnswerLoss(nn.Module):
         at = (place >= 0) & known
         soft = -(log[at][:, self.ids] * self.soft[place[at]]).sum(-1)
         loss = hard.masked_scatter(at, soft)
-        weight = known.float()
+        weight = known.float() + (COORDINATE_WEIGHT - 1) * at
         weight[:, 0] *= FIRST_TOKEN_WEIGHT
         return (loss * weight).sum() / weight.sum()
 
@@ -166,16 +171,40 @@ def word_losses(trace: Trace, probes: Probes, batch: Batch) -> dict[str, Tensor]
     }
 
 
-AUXILIARY_WEIGHTS = {"heat": 3.0, "look": 0.3, "copy": 0.2, "ground": 0.2, "read": 0.1, "kind": 0.1, "color": 0.1}
+def carry_loss(model: Any, trace: Trace, answer_loss: AnswerLoss, batch: Batch) -> Tensor:
+    """Cross entropy of the coordinate that the x and the y head would write, had they looked at one patch of an object only.
+
+    Teaches value and output projections of the last decoder layer's cross attention, and the encoder to keep positions, on
+    every object in view rather than only on those that are asked about.
+    """
+    language = model.model.language_model
+    attention = language.decoder.layers[-1].encoder_attn
+    words = language.get_input_embeddings().weight[answer_loss.ids]
+    at = batch.cell_point[..., 0] >= 0
+    states = trace.layers[-1][:, 1 : 1 + batch.cells.shape[1]][at]
+    goals = batch.cell_point[at]
+    width = attention.head_dim
+    parts = []
+    for axis, head in enumerate((X_HEAD, Y_HEAD)):
+        lane = slice(head * width, (head + 1) * width)
+        value = functional.linear(states, attention.v_proj.weight[lane], attention.v_proj.bias[lane])
+        written = functional.linear(value, attention.out_proj.weight[:, lane])
+        log = functional.linear(written, words).float().log_softmax(-1)
+        parts.append(_mean(-(log * answer_loss.soft[goals[:, axis]]).sum(-1)))
+    return (parts[0] + parts[1]) / 2
 
 
-def all_losses(trace: Trace, probes: Probes, answer_loss: AnswerLoss, batch: Batch) -> dict[str, Tensor]:
+AUXILIARY_WEIGHTS = {"heat": 3.0, "look": 0.3, "copy": 0.2, "ground": 0.2, "read": 0.1, "kind": 0.1, "color": 0.1, "carry": 0.5}
+
+
+def all_losses(model: Any, trace: Trace, probes: Probes, answer_loss: AnswerLoss, batch: Batch) -> dict[str, Tensor]:
     """Every loss by name; `answer` is the one that counts, the rest are weighted by AUXILIARY_WEIGHTS."""
     losses = {"answer": answer_loss(trace.logits, batch.answer_out)}
     heats = [
         heat_loss(trace.layers[layer], probe, batch) for layer, probe in zip(HEAT_LAYERS, probes.heat, strict=True)
     ]
     losses["heat"] = torch.stack(heats).mean()
+    losses["carry"] = carry_loss(model, trace, answer_loss, batch)
     return losses | attention_losses(trace, batch) | word_losses(trace, probes, batch)
 
 

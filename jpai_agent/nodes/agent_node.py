@@ -12,6 +12,7 @@ from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from std_msgs.msg import Bool, Empty, String
@@ -90,18 +91,14 @@ class Model:
 class GraphAgent(Agent):
     """The agent with perception, execution and rehearsal in other processes."""
 
-    def __init__(
-        self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]]
-    ) -> None:
+    def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]]) -> None:
         super().__init__(node.robot, node.world_map, model, ThreadWorker(), camera.capture, observers)
         self.perception = RemotePerception(node)  # type: ignore[assignment]
         self.executor = RemoteExecutor(node)  # type: ignore[assignment]
         self.twin = RemoteTwin(node)
         self._model = model
 
-    def _verdict(
-        self, plan: ActionPlan, program: Program, scene: Scene, run: Any = None
-    ) -> Generator[Job, None, Verdict]:
+    def _verdict(self, plan: ActionPlan, program: Program, scene: Scene, run: Any = None) -> Generator[Job, None, Verdict]:
         self.model_id = self._model.sha256
         binding = self._binding(plan, program, scene)
         progress = run.progress if run is not None else ""
@@ -141,7 +138,8 @@ class AgentNode(GraphNode):
         self.create_subscription(String, topics.INSTRUCTION, self._on_instruction, topics.WORDS)
         self.create_subscription(String, topics.STOP, self._on_stop, topics.WORDS)
         self.create_subscription(Bool, topics.ESTOP, self._on_estop, topics.WORDS)
-        self.create_service(PlanInstruction, topics.PLAN_INSTRUCTION, self._on_plan)
+        # in a group of its own: it waits for frames, which the others take in
+        self.create_service(PlanInstruction, topics.PLAN_INSTRUCTION, self._on_plan, callback_group=ReentrantCallbackGroup())
         self._action = ActionServer(
             self, ExecuteInstruction, topics.EXECUTE_INSTRUCTION, self._execute, cancel_callback=self._on_cancel
         )
@@ -224,9 +222,7 @@ class AgentNode(GraphNode):
         if isinstance(event, Replied):
             turn = self._turns.planned or self._turns.running
             self.get_logger().info(event.text)
-            self._replies.publish(
-                Reply(stamp=stamp_of(event.time_s), session=turn.session if turn else "", text=event.text)
-            )
+            self._replies.publish(Reply(stamp=stamp_of(event.time_s), session=turn.session if turn else "", text=event.text))
         elif isinstance(event, Planned) and event.plan is not None and self._turns.planned is not None:
             self._plans.publish(self._turns.planned.plan)
 
@@ -248,12 +244,12 @@ class AgentNode(GraphNode):
         ended: Future = Future()
         turn = Turn(goal.instruction, goal.session, handle, self._feed_back, ended.set_result)
         if goal.rehearse_only:
-            self._beside.submit(self._rehearse_only, turn)
+            await self._aside(self._rehearse_only, turn)
         else:
             if stop_word(goal.instruction, self._agent.moving):
                 self._stops.publish(String(data=f"{OWN_STOP}stop word in a goal"))
             self._inbox.put(lambda: self._hear(turn))
-        await ended
+            await ended
         if handle.is_cancel_requested:
             handle.canceled()
         elif turn.code == ErrorCode.NONE:
@@ -282,20 +278,20 @@ class AgentNode(GraphNode):
 
     # --- planning without doing
 
-    async def _on_plan(
-        self, request: PlanInstruction.Request, response: PlanInstruction.Response
-    ) -> PlanInstruction.Response:
-        ended: Future = Future()
+    async def _on_plan(self, request: PlanInstruction.Request, response: PlanInstruction.Response) -> PlanInstruction.Response:
         turn = Turn(request.instruction, request.session)
-
-        def work() -> None:
-            self._plan_only(turn)
-            ended.set_result(None)
-
-        self._beside.submit(work)
-        await ended
+        await self._aside(self._plan_only, turn)
         response.error_code, response.error_msg, response.plan = turn.code, turn.message, turn.plan
         return response
+
+    async def _aside(self, work: Callable[[Turn], Any], turn: Turn) -> None:
+        """Do slow work for a turn on another thread; what it raises becomes the turn's ending."""
+        ended: Future = Future()
+        self._beside.submit(work, turn).add_done_callback(lambda job: ended.set_result(job.exception()))
+        error = await ended
+        if error is not None:
+            turn.code, turn.message = ErrorCode.UNKNOWN, f"{type(error).__name__}: {error}"
+            self.get_logger().error(turn.message)
 
     def _plan_only(self, turn: Turn) -> ActionPlan | None:
         """The model's plan on the frame of now, into the turn; None, and the turn's code, when there is none."""
@@ -337,8 +333,6 @@ class AgentNode(GraphNode):
                 turn.code, turn.message = ErrorCode.REHEARSAL_UNAVAILABLE, "the twin does not answer"
             else:
                 turn.code, turn.message, turn.verdict = response.error_code, response.error_msg, response.verdict
-        assert turn.ended is not None
-        turn.ended(turn)
 
 
 def _instruction_code(error: InstructionError) -> int:

@@ -144,9 +144,7 @@ def depth(message: ImageMsg, camera: CameraSpec) -> DepthImage:
     kind = np.dtype(np.float32 if message.encoding == "32FC1" else np.uint16)
     values = _pixels(message, camera.depth_width_px, camera.depth_height_px, kind, 1, camera.name)[..., 0]
     metres = values.astype(np.float32) * (1.0 if kind == np.float32 else 1e-3)
-    return DepthImage(
-        camera.name, seconds(message.header.stamp), np.where(np.isfinite(metres), metres, np.float32(0.0))
-    )
+    return DepthImage(camera.name, seconds(message.header.stamp), np.where(np.isfinite(metres), metres, np.float32(0.0)))
 
 
 def _pixels(message: ImageMsg, width: int, height: int, kind: np.dtype, channels: int, name: str) -> np.ndarray:

@@ -92,9 +92,7 @@ class ExecutorNode(GraphNode):
         self.create_subscription(Empty, topics.AGENT_HEARTBEAT, self._on_agent, topics.COMMAND)
         self.create_service(UpdateRun, topics.EXECUTOR_UPDATE, self._on_update)
         self.create_timer(1.0 / self.robot.control_rate_hz, self._beat, clock=self.steady)
-        self._action = ActionServer(
-            self, ExecutePlan, topics.EXECUTE_PLAN, self._execute, cancel_callback=self._on_cancel
-        )
+        self._action = ActionServer(self, ExecutePlan, topics.EXECUTE_PLAN, self._execute, cancel_callback=self._on_cancel)
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -122,17 +120,13 @@ class ExecutorNode(GraphNode):
             handle.succeed()
         else:
             handle.abort()
-        return ExecutePlan.Result(
-            error_code=ending.code, error_msg=ending.message, reason=ending.reason, step=ending.step
-        )
+        return ExecutePlan.Result(error_code=ending.code, error_msg=ending.message, reason=ending.reason, step=ending.step)
 
     async def _verdict(self, verdict_id: str) -> Verdict | None:
         if verdict_id not in self._verdicts:
             arrived: Future = Future()
             self._awaited.setdefault(verdict_id, []).append(arrived)
-            timer = self.create_timer(
-                VERDICT_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady
-            )
+            timer = self.create_timer(VERDICT_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady)
             await arrived
             self.destroy_timer(timer)
             self._awaited.pop(verdict_id, None)

@@ -108,13 +108,9 @@ class PerceptionNode(GraphNode):
         x, y, yaw = self._odom_pose
         turn = robot.yaw_rad - yaw
         cos, sin = np.cos(turn), np.sin(turn)
-        self._frames.send(
-            "map", "odom", (robot.x_m - cos * x + sin * y, robot.y_m - sin * x - cos * y, turn), scene.stamp_s
-        )
+        self._frames.send("map", "odom", (robot.x_m - cos * x + sin * y, robot.y_m - sin * x - cos * y, turn), scene.stamp_s)
 
-    def _on_resolve(
-        self, request: srv.ResolveTarget.Request, response: srv.ResolveTarget.Response
-    ) -> srv.ResolveTarget.Response:
+    def _on_resolve(self, request: srv.ResolveTarget.Request, response: srv.ResolveTarget.Response) -> srv.ResolveTarget.Response:
         scene = self._scenes.get(request.scene_id) if request.scene_id else next(reversed(self._scenes.values()), None)
         if scene is None:
             response.error_code = msg.ErrorCode.SCENE_UNKNOWN if request.scene_id else msg.ErrorCode.NO_SCENE

@@ -90,9 +90,7 @@ class RemotePerception:
             asked.point = list(target.point)
         answer = answer_of(self._resolve, asked, RESOLVE_WITHIN_S)
         if answer is None or answer.error_code != ErrorCode.NONE:
-            self._node.get_logger().info(
-                f"{target.to_dict()}: {answer.error_msg if answer else 'perception does not answer'}"
-            )
+            self._node.get_logger().info(f"{target.to_dict()}: {answer.error_msg if answer else 'perception does not answer'}")
             return None
         return convert.target(answer.target)
 
@@ -238,9 +236,7 @@ class RemoteTwin:
         """True when the twin node would answer."""
         return self._client.service_is_ready()
 
-    def rehearse(
-        self, plan: ActionPlan, program: Program, scene: Scene, binding: Binding, progress: str = ""
-    ) -> Verdict:
+    def rehearse(self, plan: ActionPlan, program: Program, scene: Scene, binding: Binding, progress: str = "") -> Verdict:
         """The twin node's verdict on a program; an invalid one when it gives none."""
         request = ValidatePlan.Request(
             plan=Plan(json=plan.to_json(), model=binding.model),
@@ -250,9 +246,7 @@ class RemoteTwin:
         )
         response = self.validate(request)
         if response is None or not response.verdict.id:
-            self._node.get_logger().warning(
-                f"no verdict: {response.error_msg if response else 'the twin does not answer'}"
-            )
+            self._node.get_logger().warning(f"no verdict: {response.error_msg if response else 'the twin does not answer'}")
             return Verdict("none", "invalid", scene.stamp_s, 0, 0.0, binding, reason="diverged")
         return convert.verdict(response.verdict)
 
@@ -273,9 +267,7 @@ class RemoteCamera:
         for camera in node.robot.cameras:
             topic = topics.camera_topic(camera.name, "image_raw")
             node.create_subscription(ImageMsg, topic, lambda m, n=camera.name: self._take(n, m), topics.FRAMES)
-            self._triggers[camera.name] = node.create_publisher(
-                Empty, topics.camera_topic(camera.name, "trigger"), topics.WORDS
-            )
+            self._triggers[camera.name] = node.create_publisher(Empty, topics.camera_topic(camera.name, "trigger"), topics.WORDS)
 
     @property
     def ready(self) -> bool:

@@ -58,11 +58,7 @@ class SimNode(GraphNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build the world and announce the topics; time stands until the node is activated."""
-        path = (
-            Path(self._scene_file)
-            if self._scene_file
-            else resource("sim", "scenes", f"{self.world_map.name}_demo.json")
-        )
+        path = Path(self._scene_file) if self._scene_file else resource("sim", "scenes", f"{self.world_map.name}_demo.json")
         self._renderer = SceneRenderer()
         try:
             self._build(path.read_text(encoding="utf-8"), self._seed)
@@ -114,9 +110,7 @@ class SimNode(GraphNode):
             name = camera.name
             self._images[name] = self.create_publisher(Image, topics.camera_topic(name, "image_raw"), topics.FRAMES)
             self._depths[name] = self.create_publisher(Image, topics.camera_topic(name, "depth"), topics.PICTURE)
-            self._infos[name] = self.create_publisher(
-                CameraInfo, topics.camera_topic(name, "camera_info"), topics.SENSOR
-            )
+            self._infos[name] = self.create_publisher(CameraInfo, topics.camera_topic(name, "camera_info"), topics.SENSOR)
             self.create_subscription(
                 Empty, topics.camera_topic(name, "trigger"), lambda _, n=name: self._capture(n), topics.WORDS
             )
@@ -148,9 +142,7 @@ class SimNode(GraphNode):
         response.time_s = self._sim.time_s
         return response
 
-    def _on_reset(
-        self, request: ResetSimulation.Request, response: ResetSimulation.Response
-    ) -> ResetSimulation.Response:
+    def _on_reset(self, request: ResetSimulation.Request, response: ResetSimulation.Response) -> ResetSimulation.Response:
         # ROS time goes on; only the world starts anew
         offset_s = self._offset_s + self._sim.time_s
         try:
@@ -212,9 +204,7 @@ class SimNode(GraphNode):
     def _publish_joints(self, stamp_s: float, v_mps: float, w_radps: float) -> None:
         rates = [(v_mps - w_radps * TRACK_M / 2) / WHEEL_RADIUS_M, (v_mps + w_radps * TRACK_M / 2) / WHEEL_RADIUS_M]
         step_s = stamp_s - self._wheels_at_s if self._wheels_at_s else 0.0
-        self._wheels = [
-            math.remainder(angle + rate * step_s, math.tau) for angle, rate in zip(self._wheels, rates, strict=True)
-        ]
+        self._wheels = [math.remainder(angle + rate * step_s, math.tau) for angle, rate in zip(self._wheels, rates, strict=True)]
         self._wheels_at_s = stamp_s
         message = JointState(name=["wheel_left", "wheel_right"], position=self._wheels, velocity=rates)
         message.header.stamp = stamp_of(stamp_s)

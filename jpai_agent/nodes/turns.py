@@ -19,6 +19,13 @@ _ENDINGS = {
     "stopped": ErrorCode.STOPPED,
     "replaced": ErrorCode.PREEMPTED,
 }
+# of runs that failed
+_REASONS = {
+    "estop": ErrorCode.GATE_LATCHED,
+    "locked": ErrorCode.GATE_LOCKED,
+    "changed": ErrorCode.VERDICT_REFUSED,
+    "fault": ErrorCode.EXECUTOR_UNAVAILABLE,
+}
 
 
 @dataclass
@@ -82,6 +89,9 @@ class Turns:
     def take(self, event: Event) -> None:
         """Follow an event."""
         turn = self.planned or self.running
+        if isinstance(event, Replied) and self.planned is None and self._over:
+            # words about an end come right after it
+            turn = self._over[-1]
         if turn is None:
             return
         if isinstance(event, Planned):
@@ -136,9 +146,7 @@ class Turns:
             return
         turn.stops = [step.skill for step in event.plan.steps] == ["stop"]
         if turn.stops:
-            turn.plan = Plan(
-                json=event.plan.to_json(), sha256=event.plan.sha256(), instruction=turn.text, session=turn.session
-            )
+            turn.plan = Plan(json=event.plan.to_json(), sha256=event.plan.sha256(), instruction=turn.text, session=turn.session)
         elif self.running is None:
             self.running, self.planned = turn, None
 
@@ -152,7 +160,8 @@ class Turns:
             self.planned = None
         elif self.running is not None:
             running, self.running = self.running, None
-            self._end(running, _ENDINGS.get(event.outcome, ErrorCode.UNKNOWN), event.reason or event.outcome)
+            code = _REASONS.get(event.reason) or _ENDINGS.get(event.outcome, ErrorCode.UNKNOWN)
+            self._end(running, code, event.reason or event.outcome)
             if event.outcome == "replaced":
                 self.running, self.planned = planned, None
 

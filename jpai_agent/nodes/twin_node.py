@@ -89,9 +89,7 @@ class TwinNode(GraphNode):
             raise Unrehearsable(ErrorCode.SCENE_UNKNOWN, f"no scene {request.scene_id!r}")
         try:
             places = [place.id for place in self.world_map.places]
-            plan = parse_plan(
-                request.plan.json, self._skills, cameras=[c.name for c in self.robot.cameras], places=places
-            )
+            plan = parse_plan(request.plan.json, self._skills, cameras=[c.name for c in self.robot.cameras], places=places)
             if request.program_json:
                 program = convert.program(request.program_json)
             else:

@@ -88,3 +88,17 @@ class TokenMask:
     def ended(self) -> bool:
         """True once the end token has been taken."""
         return bool(self._matcher.is_terminated())
+
+
+class DecisionConfidence:
+    """Probability of the decision: of the tokens up to where it is written, each among those the grammar allowed."""
+
+    def __init__(self) -> None:
+        self.value = 1.0
+        self._text = ""
+
+    def add(self, scores: np.ndarray, token: int, text: str) -> None:
+        """Take in the masked logits (V,), -inf where the grammar forbids, the token that was chosen and its text."""
+        if '"steps"' not in self._text:
+            self.value *= float(1.0 / np.exp(scores - scores[token]).sum())
+            self._text += text

@@ -18,7 +18,7 @@ from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import CODECS, codec_for, probe
-from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, tokenizer_info
+from jpai_agent.vlm.grammar import DecisionConfidence, PlanGrammars, TokenMask, tokenizer_info
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 log = logging.getLogger(__name__)
@@ -83,13 +83,9 @@ class HfBackend:
         # large models may word their own replies; for a small one language words the plan
         grammar = self._grammars.compiled(skills, list(request.images), list(request.places),
                                           reply=not self._encoder_decoder)
-        owner = self._tokenizer if getattr(self._processor, "chat_template", None) is None else self._processor
-        prompt = owner.apply_chat_template(messages(request, skills), tokenize=False, add_generation_prompt=True)
-        check_prompt(prompt, request.instruction)
-        images = [Image.fromarray(image) for image in request.images.values()]
-        inputs = self._processor(images=images, text=prompt, return_tensors="pt").to(self.device)
+        inputs = self._inputs(request, skills)
         prepared = time.perf_counter()
-        constraint = _Constraint(self._grammars.mask(grammar))
+        constraint = _Constraint(self._grammars.mask(grammar), self._tokenizer)
         output = self._model.generate(**inputs, max_new_tokens=ANSWER_TOKENS_MAX, do_sample=False, num_beams=1,
                                       eos_token_id=self._eos, logits_processor=LogitsProcessorList([constraint]))
         ended = time.perf_counter()
@@ -98,8 +94,22 @@ class HfBackend:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         spent = {"prepare": prepared - began, "decode": ended - prepared - constraint.mask.spent_s,
                  "grammar": constraint.mask.spent_s, "total": ended - began}
-        return PlanAnswer(text, constraint.confidence, {part: 1000 * seconds for part, seconds in spent.items()},
+        return PlanAnswer(text, constraint.confidence.value, {part: 1000 * seconds for part, seconds in spent.items()},
                           int(inputs["input_ids"].shape[1]), len(tokens), self.name)
+
+    def _inputs(self, request: PlanRequest, skills: Mapping[str, SkillSpec]) -> Any:
+        turns = messages(request, skills)
+        images = [Image.fromarray(image) for image in request.images.values()]
+        owner = self._processor if getattr(self._processor, "chat_template", None) else self._tokenizer
+        prompt = owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        check_prompt(prompt, request.instruction)
+        if owner is self._tokenizer:
+            return self._processor(images=images, text=prompt, return_tensors="pt").to(self.device)
+        # the processor knows which control tokens its own template has written already
+        for part, image in zip(turns[-1]["content"], images, strict=False):
+            part["image"] = image
+        return owner.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True,
+                                         return_tensors="pt").to(self.device)
 
     def _seen_size(self, image: np.ndarray) -> tuple[int, int]:
         """(width, height) of the image as the processor resizes it, where it says so; else its own."""
@@ -115,19 +125,21 @@ class HfBackend:
 
 
 class _Constraint(LogitsProcessor):
-    """Holds generation to the grammar, batch of one, and keeps the first decision's probability."""
+    """Holds generation to the grammar, batch of one, and keeps the decision's probability."""
 
-    def __init__(self, mask: TokenMask) -> None:
+    def __init__(self, mask: TokenMask, tokenizer: Any) -> None:
         self.mask = mask
-        self.confidence = 0.0
+        self.confidence = DecisionConfidence()
+        self._tokenizer = tokenizer
         self._begun = False
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         if self._begun and not self.mask.accept(int(input_ids[0, -1])):
             raise VlmError("plan_error", "the model left the grammar")
+        self._begun = True
         allowed = torch.from_numpy(self.mask.allowed()).to(scores.device)
         scores = scores.masked_fill(~allowed, float("-inf"))
-        if not self._begun:
-            self.confidence = float(torch.softmax(scores[0].float(), dim=-1).max())
-            self._begun = True
+        # decoding is greedy: the best token is the one that will be taken
+        best = int(scores[0].argmax())
+        self.confidence.add(scores[0].float().cpu().numpy(), best, self._tokenizer.decode([best]))
         return scores

@@ -34,7 +34,10 @@ def load_backend(model_dir: Path | str | None = None, *, threads: int = 1) -> Vl
     if exported:
         from jpai_agent.vlm.onnx_backend import OnnxBackend
 
-        return OnnxBackend(folder, threads=threads, name=name)
+        embedded = OnnxBackend(folder, threads=threads, name=name)
+        if (found := embedded.probe()).contradicts:
+            raise VlmError("model_altered", f"{folder} points in {found.best}, which the embedded model must not")
+        return embedded
     from jpai_agent.vlm.hf_backend import HfBackend
 
     return HfBackend(folder, threads=threads, name=name)

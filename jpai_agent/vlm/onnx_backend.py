@@ -18,7 +18,8 @@ from transformers import AutoTokenizer
 from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
-from jpai_agent.vlm.grammar import PlanGrammars, plain_tokens, tokenizer_info
+from jpai_agent.vlm.codecs import Probe, probe
+from jpai_agent.vlm.grammar import DecisionConfidence, PlanGrammars, plain_tokens, tokenizer_info
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 ANSWER_TOKENS_MAX = 320
@@ -87,6 +88,10 @@ class OnnxBackend:
         self.plan(request)
         self._features.clear()
 
+    def probe(self) -> Probe:
+        """Whether the model points as it was trained to, x before y: a swap of axes would go unseen otherwise."""
+        return probe(self.plan, "xy1000", lambda image: (image.shape[1], image.shape[0]))
+
     def _image_features(self, rgb: np.ndarray) -> np.ndarray:
         key = hashlib.blake2b(np.ascontiguousarray(rgb).data, digest_size=16).digest() + str(rgb.shape).encode()
         if key in self._features:
@@ -99,8 +104,8 @@ class OnnxBackend:
         return features
 
     def _decode(self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any) -> tuple[list[int], float, float]:
-        """Greedy decoding: the answer without its end token, its first token's probability, seconds in the grammar."""
-        mask, confidence = self._grammars.mask(grammar), 0.0
+        """Greedy decoding: the answer without its end token, the decision's probability, seconds in the grammar."""
+        mask, confidence = self._grammars.mask(grammar), DecisionConfidence()
         answer: list[int] = []
         token, past_k, past_v = self._start, self._no_past, self._no_past
         while len(answer) < ANSWER_TOKENS_MAX:
@@ -109,14 +114,13 @@ class OnnxBackend:
                 "cross_k": cross_k, "cross_v": cross_v})
             scores = np.where(mask.allowed(), logits[0], -np.inf)
             token = int(scores.argmax())
-            if not answer:
-                confidence = float(1.0 / np.exp(scores - scores[token]).sum())
+            confidence.add(scores, token, self._tokens[token])
             if not mask.accept(token):
                 raise VlmError("plan_error", f"the grammar left no token after {len(answer)} tokens")
             if mask.ended or token == self._eos:
                 break
             answer.append(token)
-        return answer, confidence, mask.spent_s
+        return answer, confidence.value, mask.spent_s
 
 
 class _ImagePreparation:

@@ -38,9 +38,9 @@ def messages(request: PlanRequest, skills: Mapping[str, SkillSpec]) -> list[dict
         "places": {key: list(names) for key, names in request.places.items()},
     }]
     for exchange in request.dialogue:
+        # templates want the roles to take turns, so an answer that is not known stands there empty
         turns.append({"role": "user", "content": exchange.user})
-        if exchange.answer:
-            turns.append({"role": "assistant", "content": exchange.answer})
+        turns.append({"role": "assistant", "content": exchange.answer})
     frames: list[dict[str, Any]] = [{"type": "image"} for _ in request.images]
     turns.append({"role": "user", "content": [*frames, {"type": "text", "text": request.instruction}]})
     return turns

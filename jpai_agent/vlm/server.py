@@ -7,6 +7,7 @@ whose deadline has passed is not begun. Whatever a request does, the server answ
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import queue
@@ -30,6 +31,7 @@ log = logging.getLogger("jpai_agent.vlm.server")  # also when run with -m
 QUEUE_MAX = 4
 NICENESS = 10
 POLL_MS = 200
+END_S = 0.5  # what a plan under way may still take when the server ends
 
 
 class VlmServer:
@@ -54,11 +56,11 @@ class VlmServer:
         self._jobs: queue.Queue[tuple[bytes, str, Any, list[bytes], float] | None] = queue.Queue(QUEUE_MAX)
         self._began_s: float | None = None
         self._stopping = threading.Event()
+        self._thinker = threading.Thread(target=self._think, name="vlm-thinker", daemon=True)
 
     def run(self, parent: int | None = None) -> None:
         """Serve. Returns after `stop`, or when the process `parent` is no longer this one's parent."""
-        thinker = threading.Thread(target=self._think, name="vlm-thinker", daemon=True)
-        thinker.start()
+        self._thinker.start()
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._done, zmq.POLLIN)
@@ -71,8 +73,18 @@ class VlmServer:
                     self._receive()
         finally:
             self._stopping.set()
+            with contextlib.suppress(queue.Full):
+                self._jobs.put_nowait(None)
+            self._thinker.join(END_S)
             self._router.close()
             self._done.close()
+            if not self.thinking:
+                self._context.term()
+
+    @property
+    def thinking(self) -> bool:
+        """True while a plan is under way that nobody can call off."""
+        return self._thinker.is_alive()
 
     def stop(self) -> None:
         """Have `run` return."""
@@ -115,6 +127,9 @@ class VlmServer:
             self._began_s = time.monotonic()
             done.send_multipart([peer, self._answer(identity, body, frames, deadline)])
             self._began_s = None
+            if self._stopping.is_set():
+                break
+        done.close()
 
     def _answer(self, identity: str, body: Any, frames: list[bytes], deadline: float) -> bytes:
         try:
@@ -162,6 +177,10 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: server.stop())
     log.info("%s serves at %s", backend.name, options.endpoint)
     server.run(parent)
+    if server.thinking:
+        # a hung model would keep the interpreter from ending
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 

@@ -26,6 +26,77 @@ def test_a_checkpoint_without_a_manifest_plans_through_transformers(checkpoint, 
     assert answer.timings_ms["total"] > 0
 
 
+TEMPLATE = """\
+{%- for message in messages -%}<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content -%}
+{% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>
+{% endfor -%}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+@pytest.fixture(scope="module")
+def decoder_only(tmp_path_factory):
+    """A tiny LLaVA: one decoder, byte-level tokens, a processor with a chat template of its own."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE({letter: index for index, letter in enumerate(letters)}, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]
+    core.add_special_tokens([AddedToken(token, special=True) for token in controls])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(num_hidden_layers=1, image_size=32, patch_size=16, **small),
+        text_config=LlamaConfig(
+            vocab_size=280,
+            num_hidden_layers=1,
+            max_position_embeddings=8192,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **small,
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+    )
+    folder = tmp_path_factory.mktemp("llava")
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    LlavaProcessor(
+        CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False),
+        tokenizer,
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+        image_token="<image>",
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_a_decoder_only_model_with_byte_tokens_plans_too(decoder_only, request_):
+    backend = load_backend(decoder_only)
+    answer = backend.plan(request_)
+    assert parse_plan(answer.text, skills_for("cart"), places=request_.places)
+    assert 0 < answer.confidence < 1
+    assert answer.answer_tokens >= len(answer.text)
+
+
 def test_torch_and_the_exported_graphs_read_the_same_prompt_and_give_like_confidence(hf, backend, request_):
     torch_answer, onnx_answer = hf.plan(request_), backend.plan(request_)
     assert torch_answer.prompt_tokens == onnx_answer.prompt_tokens

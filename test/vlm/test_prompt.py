@@ -14,7 +14,7 @@ SKILLS = skills_for("cart")
 def test_the_conversation_runs_from_the_system_message_to_the_instruction(request_):
     earlier = (Exchange("赤い箱まで行って", '{"decision":"ask","steps":[],"reason":"ambiguous"}'), Exchange("やっぱり"))
     turns = messages(replace(request_, dialogue=earlier, speed_mps=0.3, running="go_to"), SKILLS)
-    assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user", "user"]
+    assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert (turns[0]["robot"], turns[0]["speed_mps"], turns[0]["running"]) == ("cart", 0.3, "go_to")
     assert turns[0]["places"]["dock"] == ["充電ステーション", "ドック"]
     assert turns[-1]["content"] == [{"type": "image"}, {"type": "text", "text": request_.instruction}]

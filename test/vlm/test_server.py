@@ -275,7 +275,7 @@ def test_the_process_plans_at_low_priority_survives_a_kill_of_its_kind_and_ends_
         client.timeout_s = 10.0
         assert client.plan(request_).text.startswith('{"decision":')
         server.send_signal(signal.SIGTERM)
-        assert server.wait(5) == 0
+        assert server.wait(20) == 0
     client.close()
 
 

@@ -235,10 +235,21 @@ class Agent:
             self._say(turned.words)
 
     def _look(self, run: Run, label: str) -> Task:
-        """A `look_for` stands between two turns: ask the model whether it sees the thing."""
-        target = yield from self._point_at(label)
-        if self.executor.run is run:
-            run.runner.looked(target is not None)
+        """A `look_for` stands between two turns: ask the model whether it sees the thing, and turn to it when it does."""
+        found = yield from self._point_at(label)
+        if self.executor.run is not run:
+            return
+        if found is None:
+            run.runner.looked(False)
+            return
+        face = Step("face", {"target": Target(label)})
+        part = self._part.after(run.step).spliced(0, Part((face,), {0: found}), drop=1)
+        try:
+            ready = yield from self._rehearsed(part, run.plan)
+            self._start(ready)
+        except _Turned as turned:
+            self._interrupt("failed", turned.reason)
+            self._say(turned.words)
 
     def _rehearse_again(self, run: Run) -> Task:
         """The scene has changed near the way: rehearse the rest as it is, else along another way, else stop and say so.

@@ -31,12 +31,13 @@ class Part:
         return self.steps[:len(self.steps) - len(rest.steps)]
 
     def spliced(self, at: int, other: Part, drop: int) -> Part:
-        """Another part's steps in place of `drop` steps at `at`."""
+        """Another part's steps in place of `drop` steps at `at`; a target of a dropped step is dropped too."""
         steps = self.steps[:at] + other.steps + self.steps[at + drop:]
         shift = len(other.steps) - drop
-        targets = {i if i < at else i + shift: target for i, target in self.targets.items()}
+        kept = {i: target for i, target in self.targets.items() if not at <= i < at + drop}
+        targets = {i if i < at else i + shift: target for i, target in kept.items()}
         targets |= {at + i: target for i, target in other.targets.items()}
-        return Part(steps, targets)
+        return Part(steps, targets, self.offset)
 
 
 def cruise_after(steps: Sequence[Step], cruise_mps: float, robot: RobotSpec) -> float:

@@ -48,7 +48,7 @@ class SimulatedWorker:
         outcome: Future[Any] = Future()
         try:
             outcome.set_result(work())
-        except Exception as error:  # noqa: BLE001 - handed to whoever takes the result
+        except Exception as error:  # handed to whoever takes the result
             outcome.set_exception(error)
         return _Done(outcome, now_s + self.delay_s - 1e-9)
 

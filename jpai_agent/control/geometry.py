@@ -47,9 +47,9 @@ def footprint_gap_m(poses: np.ndarray, half_m: tuple[float, float], boxes: np.nd
     abs_cos, abs_sin = np.abs(cos), np.abs(sin)
     box_x, box_y = boxes[..., 3], boxes[..., 4]
     gap = np.abs(along) - (half_x + abs_cos * box_x + abs_sin * box_y)
-    np.maximum(gap, np.abs(across) - (half_y + abs_sin * box_x + abs_cos * box_y), out=gap)
-    np.maximum(gap, np.abs(cos * along + sin * across) - (box_x + abs_cos * half_x + abs_sin * half_y), out=gap)
-    return np.maximum(gap, np.abs(cos * across - sin * along) - (box_y + abs_sin * half_x + abs_cos * half_y), out=gap)
+    gap = np.maximum(gap, np.abs(across) - (half_y + abs_sin * box_x + abs_cos * box_y))
+    gap = np.maximum(gap, np.abs(cos * along + sin * across) - (box_x + abs_cos * half_x + abs_sin * half_y))
+    return np.maximum(gap, np.abs(cos * across - sin * along) - (box_y + abs_sin * half_x + abs_cos * half_y))
 
 
 def outline(length_m: float, width_m: float, step_m: float = 0.05) -> np.ndarray:

@@ -199,8 +199,8 @@ def train(context: typer.Context) -> None:
     commands(context.args, prog_name="jpai train")
 
 
-@app.command(epilog="Example: jpai test test/gate -k latch")
-def test(arguments: Annotated[list[str] | None, typer.Argument(help="For pytest; all checks when left out.")] = None) -> None:
+@app.command("test", epilog="Example: jpai test test/gate -k latch")
+def run_tests(arguments: Annotated[list[str] | None, typer.Argument(help="For pytest; all checks when left out.")] = None) -> None:
     """Run the project's checks: lint, import borders, types, unit tests, the ROS graph."""
     from jpai_agent.checks import run_checks
 

@@ -79,7 +79,8 @@ def _graphics() -> Finding:
         mujoco.mj_forward(model, data)
         with SceneRenderer(model) as renderer:
             seen = renderer.color(data, "front", (64, 48))
-        return Finding("graphics", bool(seen.std() > 1), f"MUJOCO_GL={os.environ.get('MUJOCO_GL', 'egl')}, renders without a display")
+        library = os.environ.get("MUJOCO_GL", "egl")
+        return Finding("graphics", bool(seen.std() > 1), f"MUJOCO_GL={library}, renders without a display")
     except (RuntimeError, OSError, ImportError, mujoco.FatalError) as error:
         return Finding("graphics", False, f"cannot render: {error}; install libegl1 and libgl1-mesa-dri")
 
@@ -94,7 +95,8 @@ def _ros() -> Finding:
     if done.returncode:
         return Finding("ROS 2", False, (done.stderr.strip().splitlines() or ["rclpy does not import"])[-1])
     distribution = os.environ.get("ROS_DISTRO")
-    return Finding("ROS 2", True, f"distribution {distribution}" if distribution else "Jazzy from Python packages, jpai_msgs built")
+    detail = f"distribution {distribution}" if distribution else "Jazzy from Python packages, jpai_msgs built"
+    return Finding("ROS 2", True, detail)
 
 
 def _font() -> Finding:

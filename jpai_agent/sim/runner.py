@@ -38,6 +38,7 @@ class AgentLike(Protocol):
     """What the runner needs of an agent."""
 
     perception: Perception
+    observers: list[Observer]
 
     @property
     def idle(self) -> bool:
@@ -231,6 +232,10 @@ class Course:
             not self._waiting and self._idle_since_s is not None and now_s - self._idle_since_s >= ENDS_AFTER_S - 1e-6
         )
         return ended or now_s >= self.episode.time_limit_s - 1e-6
+
+    def say_nothing(self) -> None:
+        """Drop the episode's turns: what is said comes from elsewhere."""
+        self._waiting.clear()
 
     def period(self) -> None:
         """Observe, say what is due, let the agent and the gate decide, and advance the world."""

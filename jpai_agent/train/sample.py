@@ -18,8 +18,10 @@ class Sample:
         earlier: The turn before ("" when none); question: the robot asked about it and this answers.
         running: Skill that is running now ("" at rest); speed_mps: the robot's speed.
         targets: Index of the frame's object for each point of the plan, in the plan's order.
-        mentions: Indices of the frame's objects that fit each referring expression of the text (candidates, landmarks), flat and unique.
-        label_spans: (start, end) characters of `instruction` for each label of the plan, in the plan's order; (-1, -1) when it is from `earlier`.
+        mentions: Indices of the frame's objects that fit each referring expression of the text (candidates, landmarks),
+            flat and unique.
+        label_spans: (start, end) characters of `instruction` for each label of the plan, in the plan's order; (-1, -1)
+            when it is from `earlier`.
         tags: Phenomena, for the evaluation tables; author: the corpus file it came from.
     """
 

@@ -27,6 +27,7 @@ class Question:
     Attributes:
         points: (answer index of x, object, x, y).
         labels: (answer index of the first character, characters, place in the prompt, object, target), -1 for none.
+        counts: (start in the prompt, length, objects that fit: 0, 1 or 2 for more) of referring expressions.
     """
 
     sample: Sample
@@ -34,6 +35,7 @@ class Question:
     answer: tuple[int, ...]
     points: tuple[tuple[int, int, int, int], ...]
     labels: tuple[tuple[int, int, int, int, int], ...]
+    counts: tuple[tuple[int, int, int], ...]
 
 
 class Collator:
@@ -78,7 +80,14 @@ class Collator:
                     if list(prompt[at : at + length]) != list(answer[first : first + length]):
                         at = -1
                 labels.append((first, length, at, thing, which))
-        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels))
+        counts = [(at, length, 1) for _, length, at, thing, _ in labels if at >= 0 and thing >= 0]
+        rivals = {"not_found": 0, "ambiguous": 2}.get(sample.plan.reason or "")
+        if rivals is not None and plain:
+            for first, last in sample.label_spans[:1]:
+                if 0 <= first < last:
+                    at = start + len(self.prompts._characters(sample.instruction[:first]))
+                    counts.append((at, len(self.prompts._characters(sample.instruction[first:last])), rivals))
+        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels), tuple(counts))
 
     def batch(
         self,
@@ -100,7 +109,13 @@ class Collator:
         heat = np.zeros((size, CHANNELS, patches), dtype=np.float32)
         cell_point = np.full((size, patches, 2), -1)
         point_at, point_goal, span_at, span_words, span_kind, span_color, copy_at = ([] for _ in range(7))
+        count_of, count_words, count = [], [], []
+        places = np.arange(prompt_length)
         for b, q in enumerate(questions):
+            for at, length, fits in q.counts:
+                count_of.append(b)
+                count_words.append((places >= at) & (places < at + length))
+                count.append(fits)
             prompt[b, : len(q.prompt)] = q.prompt
             answer_in[b, 0] = self.bos
             answer_in[b, 1 : len(q.answer)] = q.answer[:-1]
@@ -149,6 +164,9 @@ class Collator:
             span_color=stack(span_color, (), torch.long),
             copy_at=stack(copy_at, (3,), torch.long),
             cell_point=torch.tensor(cell_point),
+            count_of=stack(count_of, (), torch.long),
+            count_words=stack(count_words, (prompt_length,), torch.bool),
+            count=stack(count, (), torch.long),
         )
 
 

@@ -74,6 +74,8 @@ def fit(
     stage: Annotated[str, typer.Option(help="symbolic, joint or all")] = "all",
     symbolic_minutes: Minutes = 30.0,
     joint_minutes: Minutes = 60.0,
+    name: Annotated[str, typer.Option(help="Name of the joint run's state and curves.")] = "joint",
+    after: Annotated[str, typer.Option(help="Name of an earlier joint run to start from; else the other stages.")] = "",
     threads: int = 1,
 ) -> None:
     """Train language and grounding on label patches (symbolic), then everything on pictures (joint). Resumes.
@@ -92,10 +94,12 @@ def fit(
     if stage in ("symbolic", "all"):
         trainer.fit_symbolic(symbolic_minutes, validation)
     if stage in ("joint", "all"):
-        if not (work / "ckpt" / "joint.pt").is_file():
+        if after:
+            trainer.load_joint(after)
+        elif not (work / "ckpt" / f"{name}.pt").is_file():
             trainer.load_symbolic()
             typer.echo(f"the tower explains {trainer.take_tower():.1%} of the label patches")
-        trainer.fit_joint(joint_minutes, validation)
+        trainer.fit_joint(joint_minutes, validation, name)
 
 
 @train.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from jpai_agent.train.tokenizer import PlanCodec, PromptCodec
 from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
 
 DENSE_WEIGHT = 0.3
-KEEP_WITHOUT_THINGS = 0.5  # of the questions that mention no object: their words are learned soonest
+BLIND_PATCHES = 16  # patches that a question keeps which words alone settle
 TOWER_RATE = 0.3  # of the base learning rate, in joint training
 
 
@@ -45,6 +46,23 @@ class Group:
 
     def __len__(self) -> int:
         return sum(map(len, self.batches))
+
+
+def best_so_far(folder: Path) -> float:
+    """The share of whole plans right that a saved checkpoint's notes tell, -1 where there is none."""
+    notes = folder / "training.json"
+    return float(json.loads(notes.read_text(encoding="utf-8")).get("whole", -1.0)) if notes.is_file() else -1.0
+
+
+def needs_picture(question: Question) -> bool:
+    """Whether the answer depends on what is in view."""
+    sample = question.sample
+    return bool(
+        sample.mentions
+        or question.labels
+        or sample.plan.reason == "not_found"
+        or {"condition", "conditional"} & set(sample.tags)
+    )
 
 
 class Trainer:
@@ -77,20 +95,33 @@ class Trainer:
         made = (self.collator.question(sample) for sample in self.asks.samples(shard.record(frame), rng, count))
         return [question for question in made if question is not None]
 
-    def some_questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
-        """`count` questions for training (fewer where a frame gives none), more about things than people ask."""
-        kept: list[Question] = []
+    def sorted_questions(
+        self, shard: FrameShard, frames: Sequence[int], seeing: int, blind: int, rng: np.random.Generator
+    ) -> tuple[list[tuple[int, Question]], list[tuple[int, Question]]]:
+        """(row, question) pairs over the frames: `seeing` that need the picture, and up to `blind` that words alone settle."""
+        see: list[tuple[int, Question]] = []
+        rest: list[tuple[int, Question]] = []
+        count = -(-(seeing + blind) // len(frames))
         for _ in range(4):
-            made = self.questions(shard, frame, count, rng)
-            kept += [q for q in made if q.sample.mentions or rng.random() < KEEP_WITHOUT_THINGS]
-            if len(kept) >= count:
+            for row, frame in enumerate(frames):
+                for question in self.questions(shard, frame, count, rng):
+                    (see if needs_picture(question) else rest).append((row, question))
+            if len(see) >= seeing and len(rest) >= blind:
                 break
-        return kept[:count]
+        rng.shuffle(see)
+        rng.shuffle(rest)
+        return see[:seeing], rest[:blind]
 
     def groups(
         self, frames: int, per_frame: int, patches: int, rng: np.random.Generator, per_shard: int = 30, parts: int = 2
     ) -> Iterator[Group]:
-        """Endless groups of `frames` frames with `per_frame` questions each, in `parts` batches from short to long."""
+        """Endless groups of `frames` frames with `per_frame` questions each.
+
+        A third of the questions need no picture; they go in a batch of their own with a few patches, which costs little.
+        The others go in `parts` batches from short to long.
+        """
+        blind = frames * per_frame // 3
+        seeing = frames * per_frame - blind
         while True:
             paths = shard_paths(self.frames)
             if not paths:
@@ -98,19 +129,15 @@ class Trainer:
             shard = load_shard(paths[int(rng.integers(len(paths)))])
             for _ in range(per_shard):
                 chosen = np.sort(rng.choice(len(shard), size=min(frames, len(shard)), replace=False))
-                asked = [
-                    (row, question)
-                    for row, frame in enumerate(chosen.tolist())
-                    for question in self.some_questions(shard, frame, per_frame, rng)
-                ]
-                if len(asked) == frames * per_frame:
-                    asked.sort(key=lambda pair: len(pair[1].prompt))
-                    step = len(asked) // parts
-                    yield Group(
-                        shard,
-                        chosen,
-                        [self._batch(asked[at : at + step], shard, patches, rng) for at in range(0, len(asked), step)],
-                    )
+                see, rest = self.sorted_questions(shard, chosen.tolist(), seeing, blind, rng)
+                if len(see) < seeing:
+                    continue
+                see.sort(key=lambda pair: len(pair[1].prompt))
+                step = -(-len(see) // parts)
+                batches = [self._batch(see[at : at + step], shard, patches, rng) for at in range(0, len(see), step)]
+                if rest:
+                    batches.append(self._batch(rest, shard, BLIND_PATCHES, rng))
+                yield Group(shard, chosen, batches)
 
     def _batch(
         self, asked: Sequence[tuple[int, Question]], shard: FrameShard, patches: int, rng: np.random.Generator
@@ -119,10 +146,10 @@ class Trainer:
         return self.collator.batch(questions, rows, shard, patches, rng)
 
     def losses(self, tokens: Tensor, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted loss and its parts for image tokens `(frames, 241, d)`, mean over the group's batches."""
-        pairs = [self.loss(tokens, batch) for batch in group.batches]
-        parts = {name: torch.stack([part[name] for _, part in pairs]).mean() for name in pairs[0][1]}
-        return torch.stack([loss for loss, _ in pairs]).mean(), parts
+        """The weighted loss and its parts for image tokens `(frames, 241, d)`, mean over the group's questions."""
+        pairs = [(len(batch) / len(group), *self.loss(tokens, batch)) for batch in group.batches]
+        parts = {name: torch.stack([share * part[name] for share, _, part in pairs]).sum() for name in pairs[0][2]}
+        return torch.stack([share * loss for share, loss, _ in pairs]).sum(), parts
 
     def loss(self, tokens: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss of one batch and its parts."""
@@ -252,13 +279,21 @@ class Trainer:
         self.probes.load_state_dict(state["probes"])
         self.symbols.load_state_dict(state["symbols"])
 
+    def load_joint(self, name: str) -> None:
+        """Take over the weights of an earlier joint run of that name, whatever probes it had."""
+        state = torch.load(self.out / f"{name}.pt", map_location="cpu", weights_only=True)["modules"]
+        self.model.load_state_dict(state["model"])
+        self.heads.load_state_dict(state["heads"])
+        self.probes.load_state_dict(state["probes"], strict=False)
+
     def fit_joint(
         self,
         minutes: float,
         validation: Path | None,
+        name: str = "joint",
         rate: float = 4e-4,
         frames: int = 4,
-        per_frame: int = 12,
+        per_frame: int = 16,
         patches: int = 80,
         whole: float = 0.06,
         thaw: float = 0.4,
@@ -272,7 +307,7 @@ class Trainer:
         rest = [p for p in self.model.parameters() if all(p is not q for q in tower)] + list(self.probes.parameters())
         loop = Loop(
             self.out,
-            "joint",
+            name,
             {"model": self.model, "probes": self.probes, "heads": self.heads},
             [{"params": rest, "lr": rate}, {"params": tower, "lr": rate * TOWER_RATE}],
             minutes * 60,
@@ -297,14 +332,14 @@ class Trainer:
             return loss + DENSE_WEIGHT * dense["dense"], parts | {"dense": dense["dense"]}, len(group)
 
         quiz = self.quiz(validation, 320) if validation else None
-        best = max((row["check_whole"] for row in loop.history if "check_whole" in row), default=-1.0)
+        best = best_so_far(self.out / "final")
 
         def check() -> dict[str, float]:
             nonlocal best
             scores = self.check(quiz, symbolic=False) if quiz else {"whole": best + 1}
             if scores["whole"] > best:
                 best = scores["whole"]
-                self.save(self.out / "final", {"stage": "joint", "seen": loop.seen, "minutes": loop.used_s / 60} | scores)
+                self.save(self.out / "final", {"stage": name, "seen": loop.seen, "minutes": loop.used_s / 60} | scores)
             return scores
 
         loop.run(choose(), losses_of, every_s=420.0, check=check)

@@ -6,6 +6,7 @@ Besides the usual cross entropy of the answer (coordinates smoothed over their n
 - that the words of a label tell its object's kind and colour half-way up;
 - that single heads look where they should: label words at their object's patches and these at the words, decoder heads
   at the object when a coordinate is due, at the words when a label is copied;
+- that the words of a label tell whether none, one or several objects fit them;
 - that what those heads bring back from any object's patch already names the coordinates of the object's point.
 
 Probes live in `Probes` and are thrown away after training.
@@ -50,6 +51,8 @@ class Batch:
         point_goal: (P, K) where the head should look, rows sum to 1.
         span_at: (N, 2) question and target index; span_words: (N, T) the label's words; span_kind, span_color: (N,).
         copy_at: (C, 3) question, answer step, prompt position of the character to copy.
+        count_of: (L,) question of a referring expression; count_words: (L, T) its words; count: (L,) how many objects it
+            fits, 2 for more.
         cell_point: (B, K, 2) index of the coordinate tokens of the nearby point of the patch's object, -1 for none.
     """
 
@@ -68,6 +71,9 @@ class Batch:
     span_color: Tensor
     copy_at: Tensor
     cell_point: Tensor
+    count_of: Tensor
+    count_words: Tensor
+    count: Tensor
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,6 +91,7 @@ class Probes(nn.Module):
         self.heat = nn.ModuleList(nn.Linear(width, CHANNELS) for _ in HEAT_LAYERS)
         self.kind = nn.Linear(width, kinds)
         self.color = nn.Linear(width, colors)
+        self.count = nn.Linear(width, 3)
         for name, parameter in self.heat.named_parameters():
             if name.endswith("bias"):
                 nn.init.constant_(parameter, -3.0)
@@ -194,7 +201,25 @@ def carry_loss(model: Any, trace: Trace, answer_loss: AnswerLoss, batch: Batch) 
     return (parts[0] + parts[1]) / 2
 
 
-AUXILIARY_WEIGHTS = {"heat": 3.0, "look": 0.3, "copy": 0.2, "ground": 0.2, "read": 0.1, "kind": 0.1, "color": 0.1, "carry": 0.5}
+def count_loss(trace: Trace, probes: Probes, batch: Batch) -> Tensor:
+    """Cross entropy of none, one or several, told from a referring expression's words after the last encoder layer."""
+    states = trace.layers[-1][batch.count_of, 1 + batch.cells.shape[1] :]
+    words = batch.count_words.to(states.dtype)[..., None]
+    told = probes.count((states * words).sum(1) / words.sum(1).clamp_min(1))
+    return _mean(functional.cross_entropy(told.float(), batch.count, reduction="none"))
+
+
+AUXILIARY_WEIGHTS = {
+    "heat": 3.0,
+    "look": 0.3,
+    "copy": 0.2,
+    "ground": 0.2,
+    "read": 0.1,
+    "kind": 0.1,
+    "color": 0.1,
+    "carry": 0.5,
+    "count": 0.4,
+}
 
 
 def all_losses(model: Any, trace: Trace, probes: Probes, answer_loss: AnswerLoss, batch: Batch) -> dict[str, Tensor]:
@@ -204,6 +229,7 @@ def all_losses(model: Any, trace: Trace, probes: Probes, answer_loss: AnswerLoss
         heat_loss(trace.layers[layer], probe, batch) for layer, probe in zip(HEAT_LAYERS, probes.heat, strict=True)
     ]
     losses["heat"] = torch.stack(heats).mean()
+    losses["count"] = count_loss(trace, probes, batch)
     losses["carry"] = carry_loss(model, trace, answer_loss, batch)
     return losses | attention_losses(trace, batch) | word_losses(trace, probes, batch)
 

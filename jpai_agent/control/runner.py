@@ -141,14 +141,14 @@ class ProgramRunner:
             self._started[:] = True
         self._urgent[:] = False
         running = ~self.finished
-        for index in np.unique(self.segment[running]):
+        for index in sorted(set(self.segment[running].tolist())):
             rows = np.flatnonzero(running & (self.segment == index))
             segment = self.program.segments[index]
             self._begin(rows[~self._begun[rows]], segment, view)
-            wanted_v[rows], wanted_w[rows] = self._wanted(segment, int(index), rows, view, dt_s)
+            wanted_v[rows], wanted_w[rows] = self._wanted(segment, index, rows, view, dt_s)
         limits = self.robot.limits
         back_mps, forward_mps = SPEED_SHARE * limits.reverse_mps, SPEED_SHARE * limits.forward_mps
-        wanted_v = np.clip(wanted_v, -min(top_mps, back_mps), min(top_mps, forward_mps))
+        wanted_v = np.minimum(np.maximum(wanted_v, -min(top_mps, back_mps)), min(top_mps, forward_mps))
         self._note_stuck(view, dt_s)
         self._ramp(wanted_v, wanted_w, dt_s)
         return Command(self._v.copy(), self._w.copy())
@@ -334,6 +334,7 @@ class ProgramRunner:
         brake = np.where(self._urgent, limits.emergency_brake_mps2, limits.brake_mps2)
         most = SHARE * np.where(faster, limits.accel_mps2, brake) * dt_s
         target = np.where(wanted_v * self._v < 0, 0.0, wanted_v)
-        self._v = np.clip(target, self._v - most, self._v + most)
+        self._v = np.minimum(np.maximum(target, self._v - most), self._v + most)
         turn = SHARE * limits.yaw_accel_radps2 * dt_s
-        self._w = np.clip(np.clip(wanted_w, self._w - turn, self._w + turn), -limits.yaw_radps, limits.yaw_radps)
+        wanted_w = np.minimum(np.maximum(wanted_w, self._w - turn), self._w + turn)
+        self._w = np.minimum(np.maximum(wanted_w, -limits.yaw_radps), limits.yaw_radps)

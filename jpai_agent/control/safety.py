@@ -91,16 +91,21 @@ def _person_gaps(movers: np.ndarray, ahead: np.ndarray, reach: np.ndarray, speed
     """Gaps of the footprint to movers now (R, M), and of poses ahead (R, P, M) to where they are about that time."""
     when = reach / np.maximum(speed_mps, LEAST_MPS)[:, None]
     after = AFTER_S + UNSURE * when
-    times = np.stack([when - BEFORE_S, when + (after - BEFORE_S) / 2, when + after], axis=2)
-    # the present comes first: pose 0, time 0
-    times[:, 0] = 0.0
-    times = np.maximum(times, 0.0)[:, :, None]
-    dx = movers[:, None, :, 0, None] + movers[:, None, :, 2, None] * times - ahead[:, :, None, 0, None]
-    dy = movers[:, None, :, 1, None] + movers[:, None, :, 3, None] * times - ahead[:, :, None, 1, None]
-    cos, sin = np.cos(ahead[..., 2])[..., None, None], np.sin(ahead[..., 2])[..., None, None]
-    over_x = np.maximum(np.abs(cos * dx + sin * dy) - half_m[0], 0.0)
-    over_y = np.maximum(np.abs(cos * dy - sin * dx) - half_m[1], 0.0)
-    gap = np.hypot(over_x, over_y).min(axis=3) - movers[:, None, :, 4]
+    cos, sin = np.cos(ahead[..., 2])[..., None], np.sin(ahead[..., 2])[..., None]
+    # everything in the frame of each pose ahead: where movers are, and how they go
+    dx, dy = movers[:, None, :, 0] - ahead[..., 0, None], movers[:, None, :, 1] - ahead[..., 1, None]
+    x, y = cos * dx + sin * dy, cos * dy - sin * dx
+    vx, vy = movers[:, None, :, 2], movers[:, None, :, 3]
+    along, across = cos * vx + sin * vy, cos * vy - sin * vx
+    nearest2 = np.inf
+    for time_s in (when - BEFORE_S, when + (after - BEFORE_S) / 2, when + after):
+        # the present comes first: pose 0, time 0
+        time_s[:, 0] = 0.0
+        later = np.maximum(time_s, 0.0)[..., None]
+        over_x = np.maximum(np.abs(x + along * later) - half_m[0], 0.0)
+        over_y = np.maximum(np.abs(y + across * later) - half_m[1], 0.0)
+        nearest2 = np.minimum(nearest2, over_x * over_x + over_y * over_y)
+    gap = np.sqrt(nearest2) - movers[:, None, :, 4]
     return gap[:, 0], gap
 
 
@@ -109,10 +114,12 @@ def _first(gap: np.ndarray, reach: np.ndarray, least_m: float) -> np.ndarray:
     below = gap < least_m
     at = np.argmax(below, axis=1)
     row = np.arange(len(gap))
+    if not below.any():
+        return np.full(len(gap), np.inf)
     before = np.maximum(at - 1, 0)
     high, low = np.minimum(gap[row, before], FAR_AWAY_M), gap[row, at]
-    share = np.where(high - low > 1e-6, np.clip((high - least_m) / np.maximum(high - low, 1e-6), 0.0, 1.0), 0.0)
+    share = np.minimum(np.maximum(high - least_m, 0.0) / np.maximum(high - low, 1e-6), 1.0)
     # gaps far off say little about where between the poses it happens: a thing may come from the side
-    share = np.where(high > 1.0, 0.0, share)
+    share *= high < 1.0
     found = reach[row, before] + share * (reach[row, at] - reach[row, before])
     return np.where(below[row, at], found, np.inf)

@@ -51,7 +51,7 @@ class Track:
 
     def index(self, along_m: np.ndarray) -> np.ndarray:
         """Index of the point nearest to a length along the path."""
-        return np.clip(np.rint(along_m / self.step_m).astype(int), 0, len(self.points) - 1)
+        return np.minimum(np.maximum((along_m / self.step_m + 0.5).astype(int), 0), len(self.points) - 1)
 
 
 def stop_speed(left_m: np.ndarray, robot: RobotSpec) -> np.ndarray:
@@ -64,13 +64,17 @@ def turn_rate(left_rad: np.ndarray, robot: RobotSpec) -> np.ndarray:
     brake = robot.limits.yaw_accel_radps2 * SPOT_BRAKE_SHARE
     left = np.abs(left_rad)
     rate = np.minimum(np.sqrt(2 * brake * left), SPOT_GAIN * left)
-    return np.copysign(np.clip(rate, 0.05, min(SPOT_RADPS, robot.limits.yaw_radps)), left_rad)
+    return np.copysign(np.minimum(np.maximum(rate, 0.05), min(SPOT_RADPS, robot.limits.yaw_radps)), left_rad)
 
 
 def soon(pose: np.ndarray, v_mps: np.ndarray, w_radps: np.ndarray) -> np.ndarray:
     """(R, 3) where robots at poses (R, 3) will be when a command acts, at speeds (R,)."""
     middle = pose[:, 2] + w_radps * (LAG_S / 2)
-    return pose + LAG_S * np.stack([v_mps * np.cos(middle), v_mps * np.sin(middle), w_radps], axis=1)
+    later = pose.copy()
+    later[:, 0] += LAG_S * v_mps * np.cos(middle)
+    later[:, 1] += LAG_S * v_mps * np.sin(middle)
+    later[:, 2] += LAG_S * w_radps
+    return later
 
 
 def track(path: Track, pose: np.ndarray, along_m: np.ndarray, speed_mps: np.ndarray, cruise_mps: float,
@@ -87,7 +91,8 @@ def track(path: Track, pose: np.ndarray, along_m: np.ndarray, speed_mps: np.ndar
     """
     row, last = np.arange(len(pose)), len(path.points) - 1
     window = np.minimum(path.index(along_m)[:, None] + np.arange(WINDOW), last)
-    nearest = window[row, np.argmin(((path.points[window] - pose[:, None, :2]) ** 2).sum(axis=2), axis=1)]
+    away = path.points[window] - pose[:, None, :2]
+    nearest = window[row, np.argmin(away[..., 0] ** 2 + away[..., 1] ** 2, axis=1)]
     if fresh.any():
         # it may have carried on for a while since the path was planned
         first = path.points[:max(2, round(2.5 / path.step_m))]

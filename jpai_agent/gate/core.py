@@ -70,7 +70,7 @@ class Gate:
         self._seen_at_s: dict[str, float] = {}
         self._estop_pressed = False
         self._estop_at_s = -math.inf
-        self._stopped_at_s = -math.inf
+        self._stops = 0
         self._plan_id = ""
         self._held_plan_id = ""
         self._last = (0.0, 0.0)
@@ -85,6 +85,11 @@ class Gate:
     def moving(self) -> bool:
         """The last tick gave the motors more than zero."""
         return self._last != (0.0, 0.0)
+
+    @property
+    def stops(self) -> int:
+        """How many stops it has acted on."""
+        return self._stops
 
     @property
     def plan_id(self) -> str:
@@ -117,17 +122,24 @@ class Gate:
         if abs(stamp_skew_s) <= self.config.stamp_skew_s:
             self._seen_at_s[name] = now_s
 
-    def plan_accepted(self, plan_id: str, accepted_at_s: float = math.inf) -> None:
-        """A plan began at `accepted_at_s`; another one than the one that was stopped, begun after the stop, releases a hold."""
+    def plan_accepted(self, plan_id: str, stops_known: int | None = None) -> None:
+        """A plan begins; another one than the one that was stopped releases a hold.
+
+        Args:
+            stops_known: `stops` as whoever accepted the plan knew it: one who had not heard of the last stop releases
+                nothing. None when there can be no doubt.
+        """
         self._plan_id = plan_id
-        if self.state is GateState.HELD and plan_id != self._held_plan_id and accepted_at_s > self._stopped_at_s:
+        known = stops_known is None or stops_known == self._stops
+        if self.state is GateState.HELD and plan_id != self._held_plan_id and known:
             self.state, self._cause, self._request = GateState.OPEN, "", None
 
-    def stop(self, cause: str, now_s: float = -math.inf) -> None:
+    def stop(self, cause: str) -> None:
         """A stop word or a stop message: zero until another plan is accepted."""
         self._request = None
+        self._stops += 1
         if self.state in (GateState.OPEN, GateState.HELD):
-            self.state, self._cause, self._held_plan_id, self._stopped_at_s = GateState.HELD, cause, self._plan_id, now_s
+            self.state, self._cause, self._held_plan_id = GateState.HELD, cause, self._plan_id
 
     def estop(self, pressed: bool, now_s: float = -math.inf) -> None:
         """The e-stop's state; pressed latches."""

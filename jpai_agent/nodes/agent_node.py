@@ -27,6 +27,7 @@ from jpai_agent.nodes.base import GraphNode, run, stamp_of
 from jpai_agent.nodes.remote import RemoteCamera, RemoteExecutor, RemotePerception, RemoteTwin
 from jpai_agent.nodes.turns import Turn, Turns
 from jpai_agent.plan import ActionPlan, PlanError, parse_plan
+from jpai_agent.record import RunRecorder
 from jpai_agent.twin.verdict import Verdict
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError
 from jpai_agent.world.scene import Scene
@@ -36,6 +37,7 @@ from jpai_msgs.msg import ErrorCode, Plan, Reply
 from jpai_msgs.srv import PlanInstruction, ValidatePlan
 
 HEARTBEAT_TICKS = 4
+RECORD_SCENE_TICKS = 10
 # without a scene for this long what was to be done is given up
 BLIND_S = 5.0
 _MODEL_CODES = {
@@ -112,13 +114,16 @@ class GraphAgent(Agent):
 class AgentNode(GraphNode):
     """One thread spins the node, one drives the agent at the control rate; what comes in is handed over in a queue.
 
-    Parameters: `vlm_endpoint` (ZeroMQ address of the model server), `vlm_timeout_s`.
+    Parameters: `vlm_endpoint` (ZeroMQ address of the model server), `vlm_timeout_s`, `record` (an empty folder for the
+    run's record; "": none is kept).
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("agent_node", **options)
         self._endpoint: str = self.declare_parameter("vlm_endpoint", "").value
         self._timeout_s: float = self.declare_parameter("vlm_timeout_s", 5.0).value
+        self._record: str = self.declare_parameter("record", "").value
+        self._recorder: RunRecorder | None = None
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._driver: threading.Thread | None = None
@@ -130,7 +135,11 @@ class AgentNode(GraphNode):
         self._camera = RemoteCamera(self)
         self._model = Model(self._endpoint, self._timeout_s, self._camera)
         self._turns = Turns(lambda: self._model.code, lambda: self._model.sha256)
-        self._agent = GraphAgent(self, self._model, self._camera, [self._turns.take, self._publish])
+        observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish]
+        if self._record:
+            self._recorder = RunRecorder(self._record, self.robot, self.world_map, pictures=False)
+            observers.append(self._recorder)
+        self._agent = GraphAgent(self, self._model, self._camera, observers)
         self._plans = self.create_lifecycle_publisher(Plan, topics.PLAN, topics.LATCHED)
         self._replies = self.create_lifecycle_publisher(Reply, topics.REPLY, topics.WORDS)
         self._stops = self.create_publisher(String, topics.STOP, topics.WORDS)
@@ -170,6 +179,8 @@ class AgentNode(GraphNode):
         if self._driver is not None:
             self._driver.join(timeout=2.0)
             self._driver = None
+        if self._recorder is not None:
+            self._recorder.close()
 
     # --- the agent's thread
 
@@ -181,7 +192,10 @@ class AgentNode(GraphNode):
                 while not self._inbox.empty():
                     self._inbox.get()()
                     self._turns.settle()
-                self._agent.tick(Observation(self.now_s()))
+                wanted = self._agent.tick(Observation(self.now_s()))
+                if self._recorder is not None and self._agent.perception.ready:
+                    scene = self._agent.perception.scene()
+                    self._recorder.tick(self.now_s(), scene if ticks % RECORD_SCENE_TICKS == 0 else None, scene.robot, wanted)
                 self._give_up_when_blind()
                 self._turns.settle()
                 if ticks % HEARTBEAT_TICKS == 0:

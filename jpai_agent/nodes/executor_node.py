@@ -16,7 +16,7 @@ from std_msgs.msg import Empty
 
 from jpai_agent.agent.executor import Executor, NotPermitted, Run
 from jpai_agent.nodes import convert, topics
-from jpai_agent.nodes.base import GraphNode, run, stamp_of
+from jpai_agent.nodes.base import GraphNode, run
 from jpai_agent.nodes.scenes import SceneMemory
 from jpai_agent.plan import PlanError, parse_plan
 from jpai_agent.skills import skills_for
@@ -53,7 +53,6 @@ class Going:
     handle: ServerGoalHandle
     run: Run
     ended: Future
-    accepted_at_s: float
     watched: bool
     told_s: float = 0.0
     told: tuple[Any, ...] = ()
@@ -79,7 +78,7 @@ class ExecutorNode(GraphNode):
         self._awaited: dict[str, list[Future]] = {}
         self._gate: GateStatus | None = None
         self._gate_at_s = self._agent_at_s = 0.0
-        self._plan_id, self._accepted_at_s = "", 0.0
+        self._plan_id, self._gate_stops = "", 0
         self._sequence = 0
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -162,9 +161,9 @@ class ExecutorNode(GraphNode):
             raise Refused(ErrorCode.VERDICT_REFUSED, str(error)) from error
         if self._going is not None:
             self._settle(Ending(ErrorCode.PREEMPTED, f"replaced by {started.id}"))
-        self._plan_id, self._accepted_at_s = started.id, now_s
+        self._plan_id, self._gate_stops = started.id, self._gate.stops
         watched = self.steady_s() - self._agent_at_s < AGENT_SILENT_S
-        self._going = Going(handle, started, Future(), now_s, watched)
+        self._going = Going(handle, started, Future(), watched)
         self.get_logger().info(f"{started.id} begins under {verdict.id}")
         self._beat()
         self._tell(self._going)
@@ -281,7 +280,7 @@ class ExecutorNode(GraphNode):
                 stamp=self.get_clock().now().to_msg(),
                 sequence=self._sequence,
                 plan_id=self._plan_id,
-                accepted_at=stamp_of(self._accepted_at_s),
+                gate_stops=self._gate_stops,
                 step=going.run.step if going is not None else -1,
             )
         )

@@ -48,10 +48,9 @@ class GateNode(GraphNode):
         estop_timeout_s: float = self.declare_parameter("estop_timeout_s", 0.0).value
         self._gate = Gate(self.robot.limits, GateConfig(estop_timeout_s=estop_timeout_s or None))
         self._driving = False
-        self._stops = 0
         self._ticked_at_s = 0.0
         self._longest_tick_s = 0.0
-        self._reported: tuple[GateState, str] | None = None
+        self._reported: tuple[GateState, str, int] | None = None
         self._output = self._gate.tick(self.steady_s())
         self._listen()
         self._cmd_vel = self.create_publisher(TwistStamped, topics.CMD_VEL, topics.COMMAND)
@@ -106,8 +105,7 @@ class GateNode(GraphNode):
         self._stop(f"stop: {message.data[:80]}")
 
     def _stop(self, cause: str) -> None:
-        self._stops += 1
-        self._gate.stop(cause, self.steady_s())
+        self._gate.stop(cause)
         self._tick()
 
     def _on_estop(self, message: Bool) -> None:
@@ -115,10 +113,8 @@ class GateNode(GraphNode):
         self._tick()
 
     def _on_executor(self, message: ExecutorStatus) -> None:
-        now_s = self.steady_s()
-        self._gate.heartbeat(now_s)
-        age_s = max(0.0, self.now_s() - seconds(message.accepted_at))
-        self._gate.plan_accepted(message.plan_id, now_s - age_s)
+        self._gate.heartbeat(self.steady_s())
+        self._gate.plan_accepted(message.plan_id, message.gate_stops)
 
     def _on_odometry(self, message: Odometry) -> None:
         twist = message.twist.twist
@@ -152,7 +148,7 @@ class GateNode(GraphNode):
         if self._ticked_at_s:
             self._longest_tick_s = max(self._longest_tick_s, now_s - self._ticked_at_s)
         self._ticked_at_s = now_s
-        if self._reported != (self._output.state, self._gate.plan_id):
+        if self._reported != (self._output.state, self._gate.plan_id, self._gate.stops):
             self._report()
 
     def _supervise(self) -> None:
@@ -166,7 +162,7 @@ class GateNode(GraphNode):
     def _report(self) -> None:
         if self._reported is None or self._reported[0] is not self._output.state:
             self.get_logger().info(f"{self._output.state.value}: {', '.join(self._output.reasons)}")
-        self._reported = (self._output.state, self._gate.plan_id)
+        self._reported = (self._output.state, self._gate.plan_id, self._gate.stops)
         self._status.publish(
             GateStatus(
                 stamp=self.get_clock().now().to_msg(),
@@ -175,7 +171,7 @@ class GateNode(GraphNode):
                 plan_id=self._gate.plan_id,
                 v_mps=self._output.v_mps,
                 w_radps=self._output.w_radps,
-                stops=self._stops,
+                stops=self._gate.stops,
                 longest_tick_s=self._longest_tick_s,
             )
         )
@@ -189,7 +185,7 @@ class GateNode(GraphNode):
             message="; ".join(self._output.reasons) or "passing requests",
             values=[
                 KeyValue(key="state", value=self._output.state.value),
-                KeyValue(key="stops", value=str(self._stops)),
+                KeyValue(key="stops", value=str(self._gate.stops)),
             ],
         )
         message = DiagnosticArray(status=[status])

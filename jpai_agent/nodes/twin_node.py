@@ -90,10 +90,8 @@ class TwinNode(GraphNode):
         try:
             places = [place.id for place in self.world_map.places]
             plan = parse_plan(request.plan.json, self._skills, cameras=[c.name for c in self.robot.cameras], places=places)
-            if request.program_json:
-                program = convert.program(request.program_json)
-            else:
-                program = self._compile(plan, request, scene)
+            given = request.program_json
+            program = convert.program(given) if given else self._compile(plan, request, scene)
             progress = convert.runner_at(request.progress_json, program, self.robot) if request.progress_json else None
         except PlanError as error:
             raise Unrehearsable(ErrorCode.PLAN_INVALID, f"{error.reason_code}: {error}") from error

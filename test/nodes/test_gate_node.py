@@ -24,9 +24,9 @@ class Robot:
         self.graph, node = graph, graph.node
         self.speeds: list[float] = []
         self.states: list[int] = []
-        self.plan_id, self.accepted_at = "plan-1", node.get_clock().now().to_msg()
+        self.plan_id, self.stops_known = "plan-1", 0
         node.create_subscription(TwistStamped, topics.CMD_VEL, lambda m: self.speeds.append(m.twist.linear.x), 50)
-        node.create_subscription(GateStatus, topics.GATE_STATUS, lambda m: self.states.append(m.state), topics.LATCHED)
+        node.create_subscription(GateStatus, topics.GATE_STATUS, self.on_status, topics.LATCHED)
         self.request = node.create_publisher(TwistStamped, topics.CMD_VEL_REQUEST, topics.COMMAND)
         self.status = node.create_publisher(ExecutorStatus, topics.EXECUTOR_STATUS, topics.COMMAND)
         self.sensors = [
@@ -42,11 +42,15 @@ class Robot:
         node.create_timer(0.05, self.beat)
         graph.add(GateNode(context=graph.context, parameter_overrides=[Parameter("arm_on_start", value=armed)]))
 
+    def on_status(self, status: GateStatus) -> None:
+        self.states.append(status.state)
+        self.stops_told = status.stops
+
     def beat(self) -> None:
         if not self.driving:
             return
         now = self.graph.node.get_clock().now().to_msg()
-        self.status.publish(ExecutorStatus(stamp=now, plan_id=self.plan_id, accepted_at=self.accepted_at))
+        self.status.publish(ExecutorStatus(stamp=now, plan_id=self.plan_id, gate_stops=self.stops_known))
         for publisher, kind in self.sensors:
             message = kind()
             message.header.stamp = now
@@ -67,7 +71,7 @@ class Robot:
         return len(self.speeds) >= seconds * 30 and not any(self.speeds)
 
     def another_plan(self, name: str) -> None:
-        self.plan_id, self.accepted_at = name, self.graph.node.get_clock().now().to_msg()
+        self.plan_id, self.stops_known = name, self.stops_told
 
     def trigger(self, service: str) -> Trigger.Response:
         return self.graph.call(self.graph.node.create_client(Trigger, service), Trigger.Request())

@@ -1,0 +1,137 @@
+"""The demonstration: the whole graph as processes, and somebody who talks to it through the action and shows what comes back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from jpai_agent.graph import Supervisor, default_endpoint, private_domain, processes
+from jpai_agent.nodes import topics
+from jpai_agent.nodes.sim_node import CLOCK_START_S
+from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
+from jpai_agent.record import draw_run
+from jpai_agent.world.objects import objects_from_dicts
+from jpai_agent.world.paths import resource
+from jpai_msgs.action import ExecuteInstruction
+from jpai_msgs.msg import ErrorCode
+
+STAGES = {
+    ExecuteInstruction.Feedback.PLANNING: "計画中",
+    ExecuteInstruction.Feedback.GROUNDING: "認識中",
+    ExecuteInstruction.Feedback.REHEARSING: "リハーサル中",
+    ExecuteInstruction.Feedback.EXECUTING: "走行中",
+    ExecuteInstruction.Feedback.LOOKING: "確認中",
+}
+GOAL_WITHIN_S = 180.0
+
+
+def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 0, model: str = "",
+         instructions: Sequence[str] = DEMO_INSTRUCTIONS, film: bool = True, watch: Callable[[Path], Any] | None = None,
+         write: Callable[[str], None] = print) -> bool:
+    """Start the graph in a ROS domain of its own, say the instructions one after the other, stop it, draw and film the run.
+
+    Args:
+        folder: For the run's record; summary.png and video.mp4 go there too.
+        model: Folder of the model; the embedded one when empty.
+        watch: Called with the folder once the graph is up (a viewer).
+        write: Takes the lines that a person follows.
+
+    Returns:
+        Whether every instruction was answered and nothing failed.
+    """
+    scene_file = resource("sim", "scenes", f"{world}_demo.json")
+    domain = private_domain()
+    graph = processes(world, robot, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=default_endpoint(domain),
+                      record=str(folder))
+    write("起動しています …")
+    with Supervisor(graph, domain_id=domain, log_dir=folder.with_name(folder.name + "-log"), tell=write) as supervisor:
+        supervisor.wait_ready()
+        write(f"ノード: {', '.join(supervisor.running)}")
+        if watch is not None:
+            watch(folder)
+        with _Person(domain) as person:
+            well = all([person.say(text, write) for text in instructions])
+    write("記録を描いています …")
+    draw_run(folder)
+    if film:
+        scene = json.loads(scene_file.read_text(encoding="utf-8"))
+        film_run(folder, objects_from_dicts(scene["objects"]), robot=robot, world=world, seed=seed, clock_start_s=CLOCK_START_S)
+    return well
+
+
+class _Person:
+    """A node that sends instructions as goals and tells what happens to them."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        self._context.init(domain_id=domain)
+        self._node = Node("person", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._action = ActionClient(self._node, ExecuteInstruction, topics.EXECUTE_INSTRUCTION)
+        self._spinner = threading.Thread(target=self._executor.spin, daemon=True)
+
+    def __enter__(self) -> _Person:
+        self._spinner.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def say(self, text: str, write: Callable[[str], None]) -> bool:
+        """Send an instruction and wait for its end; True when it was done or answered by a question."""
+        begin = time.monotonic()
+
+        def told(line: str) -> None:
+            write(f"[{time.monotonic() - begin:5.1f} s] {line}")
+
+        told(f"指示   {text}")
+        shown: dict[str, Any] = {}
+
+        def follow(message: Any) -> None:
+            feedback = message.feedback
+            if feedback.plan.json and shown.get("plan") != feedback.plan.json:
+                shown["plan"] = feedback.plan.json
+                told(f"計画   {feedback.plan.json}")
+            verdict = feedback.verdict
+            if verdict.id and shown.get("verdict") != verdict.id:
+                shown["verdict"] = verdict.id
+                told(f"練習   {round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts} "
+                     f"最小すきま {verdict.min_clearance_m:.2f} m")
+            stage = (feedback.stage, feedback.step)
+            if shown.get("stage") != stage:
+                shown["stage"] = stage
+                told(STAGES.get(feedback.stage, "") + (f" 手順 {feedback.step + 1}" if feedback.step >= 0 else ""))
+
+        if not self._action.wait_for_server(timeout_sec=30.0):
+            told("エージェントが応答しません")
+            return False
+        sent = self._action.send_goal_async(ExecuteInstruction.Goal(instruction=text), follow)
+        handle = _wait(sent, 30.0)
+        if handle is None or not handle.accepted:
+            told("受け付けられませんでした")
+            return False
+        ended = _wait(handle.get_result_async(), GOAL_WITHIN_S)
+        if ended is None:
+            told("終わりませんでした")
+            return False
+        result = ended.result
+        told(f"応答   {result.reply}")
+        return result.error_code in (ErrorCode.NONE, ErrorCode.ASKED)
+
+
+def _wait(future: Any, timeout_s: float) -> Any:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    return future.result() if done.wait(timeout_s) else None

@@ -27,6 +27,37 @@ def _fail(message: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
+@app.command(epilog="Example: jpai demo --view")
+def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
+         view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
+         video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True) -> None:
+    """Watch a delivery cart hear three instructions, ask back, rehearse and drive, through real ROS 2 nodes."""
+    from jpai_agent.playing import new_run_folder
+    from jpai_agent.vlm import default_model_dir, verify
+
+    if world != "yard":
+        raise _fail(f"unknown world {world!r}; known worlds: yard", 2)
+    _with_model(lambda: verify(model or default_model_dir()))
+    folder = new_run_folder(runs)
+    if view:
+        from jpai_agent.playing import ModelAgents, demo_episode, play, print_event
+
+        play(demo_episode(), ModelAgents(model), folder, film=video, view=True,
+             tell=lambda event: print_event(event, typer.echo))
+        well = True
+    else:
+        from jpai_agent.graph import GraphError
+        from jpai_agent.nodes.demo import demo as run_demo
+
+        try:
+            well = run_demo(folder, world=world, model=str(model or ""), film=video, write=typer.echo)
+        except GraphError as error:
+            raise _fail(str(error), 1) from error
+    typer.echo(f"記録: {folder}/summary.png" + (f"  {folder}/video.mp4" if video else ""))
+    if not well:
+        raise typer.Exit(1)
+
+
 @app.command(epilog='Example: jpai run --seed 4 "赤い箱の手前まで行って" "戻って"')
 def run(instructions: Annotated[list[str], typer.Argument(help="What is said, one after the other.")], world: World = "yard",
         seed: Seed = 1, model: Model = None, runs: Runs = Path("runs"), as_json: AsJson = False,

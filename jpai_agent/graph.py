@@ -80,6 +80,7 @@ def processes(
     model: str = "",
     vlm_endpoint: str = "",
     image_rate_hz: float = 0.0,
+    record: str = "",
     remappings: Sequence[tuple[str, str]] = (),
 ) -> tuple[Process, ...]:
     """The graph for a robot in a world.
@@ -92,6 +93,7 @@ def processes(
         model: Folder of the model; empty for the one that comes with the package.
         vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
         image_rate_hz: Colour frames that the simulator gives unasked.
+        record: An empty folder for the record of the run; none is kept when left out.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
     endpoint = vlm_endpoint or default_endpoint()
@@ -108,7 +110,7 @@ def processes(
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
         node("executor_node"),
-        node("agent_node", vlm_endpoint=endpoint),
+        node("agent_node", vlm_endpoint=endpoint, record=record),
     ]
     if simulated:
         # the simulator makes the clock: it does not follow it

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from jpai_agent.twin.rehearse import rehearse
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.vlm import default_model_dir, load_backend, read_manifest
 from jpai_agent.world.map import load_map
-from jpai_agent.world.objects import footprint
+from jpai_agent.world.objects import ObjectSpec, footprint, objects_from_dicts
+from jpai_agent.world.paths import resource
 from jpai_agent.world.robot import load_robot
 
 VIDEO_FPS = 10.0
@@ -80,6 +83,16 @@ def free_episode(world: str, seed: int, instructions: Sequence[str], *, robot: s
                    limit_s, Expectation())
 
 
+DEMO_INSTRUCTIONS = ("コーンの前まで行って", "右のコーン", "赤い箱の手前まで行って、3秒待ってから充電ステーションに戻って")
+
+
+def demo_episode() -> Episode:
+    """The demonstration as an episode, for running it in one process."""
+    scene = json.loads(resource("sim", "scenes", "yard_demo.json").read_text(encoding="utf-8"))
+    free = free_episode("yard", 0, DEMO_INSTRUCTIONS, limit_s=180.0)
+    return replace(free, id="yard-demo", robot_pose=tuple(scene["robot_pose"]), objects=objects_from_dicts(scene["objects"]))
+
+
 class Film:
     """Films an episode through `on_period`: chase camera and robot camera side by side, with captions."""
 
@@ -98,6 +111,33 @@ class Film:
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
+
+
+def film_run(folder: Path, objects: Sequence[ObjectSpec], *, robot: str = "cart", world: str = "yard", seed: int = 0,
+             clock_start_s: float = 0.0) -> Path:
+    """Film a kept run afterwards: the robot goes where its record says it was, in the world that it was in.
+
+    Args:
+        folder: The run's; video.mp4 goes there. objects, seed: of its world.
+        clock_start_s: Time of the record's clock at which the world's began.
+    """
+    spec, path = load_robot(robot), folder / "video.mp4"
+    rows = list(csv.DictReader((folder / "trajectory.csv").open(encoding="utf-8")))
+    shown = [json.loads(line) for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
+    captions: dict[str, Any] = {"lines": ("", "", ""), "status": "待機中"}
+    with SimRobot(spec, world, objects, seed=seed) as puppet, VideoWriter(path, VIDEO_FPS) as writer:
+        next_s = float(rows[0]["time_s"]) if rows else 0.0
+        for row in rows:
+            now_s = float(row["time_s"])
+            if now_s < next_s:
+                continue
+            next_s = now_s + 1.0 / VIDEO_FPS - 1e-3
+            while shown and shown[0]["time_s"] <= now_s:
+                captions = shown.pop(0)
+            puppet.place((float(row["x_m"]), float(row["y_m"]), float(row["yaw_rad"])), max(0.0, now_s - clock_start_s))
+            chase, front = puppet.picture("chase", (640, 480)), puppet.picture("front", (640, 480))
+            writer.add(chase, front, captions["lines"], captions["status"])
+    return path
 
 
 def play(episode: Episode, make_agents: Callable[[], AgentFactory], folder: Path, *, film: bool = False,

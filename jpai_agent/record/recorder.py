@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from jpai_agent.agent.events import Decided, Event, Finished, Grounded, Heard, Planned, Rehearsed, Replied, StepStarted
+from jpai_agent.record.captions import Captions
 from jpai_agent.record.files import JsonArray, Lines, dump, jsonable, write_json
 from jpai_agent.record.mcap_log import McapLog
 from jpai_agent.record.summary import draw_run
@@ -49,8 +50,9 @@ class RunRecorder:
     manager. Calls may come from several threads. Everything but the pictures is on disk as soon as it has happened.
 
     The folder: `episode.json` (as handed in, with map and robot), `events.jsonl`, `plan.json`, `scene.json` and
-    `verdict.json` (arrays, in order of time), `frames/*.png` (as the model got them), `trajectory.csv`, `run.mcap`
-    (events and trajectory as JSON messages), and after `close` `summary.json` and `summary.png`.
+    `verdict.json` (arrays, in order of time), `frames/*.png` (as the model got them), `trajectory.csv`, `captions.jsonl`
+    (what a film of it would show in words, from when on), `run.mcap` (events and trajectory as JSON messages), and after
+    `close` `summary.json` and `summary.png`.
 
     Args:
         folder: Made if it is not there; must be empty.
@@ -88,6 +90,7 @@ class RunRecorder:
         }
         write_json(self.folder / "episode.json", episode | about)
         self._events = Lines(self.folder / "events.jsonl")
+        self._captions, self._shown = Captions(world_map), Lines(self.folder / "captions.jsonl")
         self._arrays = {name: JsonArray(self.folder / f"{name}.json") for name in ("plan", "scene", "verdict")}
         self._trajectory = Lines(self.folder / "trajectory.csv")
         self._trajectory.append(",".join(TRAJECTORY))
@@ -108,6 +111,11 @@ class RunRecorder:
             self._events.append(dump(line))
             if self._mcap is not None:
                 self._mcap.event(event.time_s, line)
+            before = (self._captions.lines, self._captions.status)
+            self._captions(event)
+            if (self._captions.lines, self._captions.status) != before:
+                now = {"time_s": event.time_s, "lines": self._captions.lines, "status": self._captions.status}
+                self._shown.append(dump(now))
             self._count(event)
             self._last_s = max(self._last_s, event.time_s)
 
@@ -154,7 +162,7 @@ class RunRecorder:
             self._closed = True
             if self._scene is not None:
                 self._keep_scene(self._last_s, self._turn, "end", self._scene)
-            for lines in (self._events, self._trajectory):
+            for lines in (self._events, self._trajectory, self._shown):
                 lines.close()
             for array in self._arrays.values():
                 array.close()

@@ -188,6 +188,16 @@ class SimRobot:
             mujoco.mj_camlight(self._model, self._data)
             return self._renderer().color(self._data, camera, size)
 
+    def place(self, pose: tuple[float, float, float], time_s: float) -> None:
+        """Put the robot at a pose (x, y, yaw; map frame) and everything that moves where it is at that time, for pictures."""
+        joint = self._model.joint("base")
+        start = int(joint.qposadr[0])
+        half = pose[2] / 2
+        self._data.qpos[start : start + 2] = pose[:2]
+        self._data.qpos[start + 3 : start + 7] = (math.cos(half), 0.0, 0.0, math.sin(half))
+        place_movers(self._model, self._data, self.objects, time_s)
+        mujoco.mj_forward(self._model, self._data)
+
     def truth(self) -> Truth:
         """The true state, and the contacts since the last call. Not for the agent."""
         contacts, self._touched = frozenset(self._touched), set()

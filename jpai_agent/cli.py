@@ -32,12 +32,11 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
          video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True) -> None:
     """Watch a delivery cart hear three instructions, ask back, rehearse and drive, through real ROS 2 nodes."""
-    from jpai_agent.playing import new_run_folder
-    from jpai_agent.vlm import default_model_dir, verify
+    from jpai_agent.playing import check_model, new_run_folder
 
     if world != "yard":
         raise _fail(f"unknown world {world!r}; known worlds: yard", 2)
-    _with_model(lambda: verify(model or default_model_dir()))
+    _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     if view:
         from jpai_agent.playing import ModelAgents, demo_episode, play, print_event
@@ -174,17 +173,20 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         return
     if suite is None:
         raise _fail("--suite FILE.jsonl is missing", 2)
-    from jpai_agent.playing import ModelAgents, bench_log, failure, model_facts
+    from jpai_agent.playing import ModelAgents, bench_log, check_model, failure, model_facts
     from jpai_agent.sim.bench import run_suite
-    from jpai_agent.sim.episode import EpisodeError
+    from jpai_agent.sim.episode import read_suite
     from jpai_agent.sim.report import print_summary
 
     console = Console(stderr=True)
     try:
+        # what is wrong is said before any process starts
+        read_suite(suite)
+        _with_model(lambda: check_model(model))
         summary, results = _with_model(lambda: run_suite(
             suite, ModelAgents(model), out=out, jobs=jobs, model=model_facts(model), make_log=bench_log if out else None,
             failure_picture=failure if out else None, console=console))
-    except (EpisodeError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise _fail(str(error), 2) from error
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
@@ -213,9 +215,14 @@ def up(world: Annotated[str, typer.Argument(help="World to simulate.")] = "yard"
        domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None) -> None:
     """Start the ROS 2 graph with a simulated robot; Ctrl-C stops all of it."""
     from jpai_agent import graph
+    from jpai_agent.playing import check_model
+    from jpai_agent.world.map import load_map
+    from jpai_agent.world.robot import load_robot
 
     options: dict[str, Any] = {"seed": seed} | ({"model_dir": str(model)} if model else {})
     try:
+        load_map(world), load_robot(robot)
+        _with_model(lambda: check_model(model))
         code = graph.up(world, robot, domain_id=domain, tell=typer.echo, **options)
     except ValueError as error:
         raise _fail(str(error), 2) from error
@@ -225,13 +232,14 @@ def up(world: Annotated[str, typer.Argument(help="World to simulate.")] = "yard"
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def train(context: typer.Context) -> None:
     """Make data for the embedded model, train, quantize and evaluate it (jpai train --help)."""
-    from jpai_agent.train.cli import app as commands
+    from jpai_agent.train.cli import train as commands
 
     commands(context.args, prog_name="jpai train")
 
 
-@app.command("test", epilog="Example: jpai test test/gate -k latch")
-def run_tests(arguments: Annotated[list[str] | None, typer.Argument(help="For pytest; all checks when left out.")] = None) -> None:
+@app.command("test", context_settings={"ignore_unknown_options": True}, epilog="Example: jpai test test/gate -k latch")
+def run_tests(
+        arguments: Annotated[list[str] | None, typer.Argument(help="For pytest; all checks when left out.")] = None) -> None:
     """Run the project's checks: lint, import borders, types, unit tests, the ROS graph."""
     from jpai_agent.checks import run_checks
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import shutil
-import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +129,11 @@ def _model(model_dir: Path | None) -> Finding:
 
 
 def _network() -> Finding:
-    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST (set by jpai up)")
-    return Finding("leaves this machine", True, f"nothing: no endpoint is configured, hubs are off, ROS discovery {reach}, "
-                                                f"model server on a local socket of {socket.gethostname()}, "
-                                                f"disk free {shutil.disk_usage('.').free // 2**30} GiB")
+    # models load from local files alone and their server listens on a local socket: ROS is what could reach farther
+    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    peers = os.environ.get("ROS_STATIC_PEERS")
+    if reach in (None, "LOCALHOST", "OFF") and not peers:
+        return Finding("leaves this machine", True, f"nothing: models from local files, their server on a local socket, "
+                                                    f"ROS discovery {reach or 'LOCALHOST, as jpai up sets it'}")
+    return Finding("leaves this machine", False, f"ROS messages: ROS_AUTOMATIC_DISCOVERY_RANGE is {reach or 'unset'}, "
+                                                 f"ROS_STATIC_PEERS {peers or 'unset'}; set the range to LOCALHOST")

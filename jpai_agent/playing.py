@@ -29,7 +29,8 @@ from jpai_agent.skills import skills_for
 from jpai_agent.train.scenes import random_scene
 from jpai_agent.twin.rehearse import rehearse
 from jpai_agent.twin.verdict import Binding, Verdict
-from jpai_agent.vlm import default_model_dir, load_backend, read_manifest
+from jpai_agent.vlm import VlmError, default_model_dir, load_backend, read_manifest, verify
+from jpai_agent.vlm.manifest import MANIFEST
 from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, footprint, objects_from_dicts
 from jpai_agent.world.paths import resource
@@ -58,12 +59,24 @@ class ModelAgents:
         return make
 
 
+def check_model(model_dir: Path | None) -> None:
+    """Raise VlmError naming the file where a model folder is missing or not what its manifest says.
+
+    A checkpoint of the user's own may come without a manifest; then there is nothing to hold it against.
+    """
+    folder = model_dir or default_model_dir()
+    if not folder.is_dir():
+        raise VlmError("model_missing", f"no model folder {folder}")
+    if (folder / MANIFEST).is_file() or (folder / "onnx").is_dir():
+        verify(folder)
+
+
 def model_facts(model_dir: Path | None) -> dict[str, Any]:
-    """Name, sha256 and bits of a model folder, for summaries."""
+    """Name, sha256 and bits of a model folder, for summaries; of one without a manifest the name alone."""
     folder = model_dir or default_model_dir()
     try:
         manifest = read_manifest(folder)
-    except (OSError, ValueError):
+    except VlmError:
         return {"name": folder.name, "sha256": None, "bits": None}
     return {"name": manifest.name, "sha256": manifest.sha256, "bits": manifest.bits}
 
@@ -147,10 +160,10 @@ def play(episode: Episode, make_agents: Callable[[], AgentFactory], folder: Path
     Args:
         film: Also write video.mp4. tell: is told the agent's events as they happen. view: show it in MuJoCo's viewer.
     """
+    agents = make_agents()
     with recording(episode, folder) as recorder:
         movie = Film(folder / "video.mp4", episode.world) if film else None
         watchers = [w for w in (movie.captions if movie else None, tell) if w is not None]
-        agents = make_agents()
 
         def watched(context: AgentContext) -> Any:
             agent = agents(context)

@@ -59,13 +59,13 @@ def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 
         if watch is not None:
             watch(folder)
         with _Person(domain) as person:
-            well = all([person.say(text, write) for text in instructions])
+            answered = [person.say(text, write) for text in instructions]
     write("記録を描いています …")
     draw_run(folder)
     if film:
         scene = json.loads(scene_file.read_text(encoding="utf-8"))
         film_run(folder, objects_from_dicts(scene["objects"]), robot=robot, world=world, seed=seed, clock_start_s=CLOCK_START_S)
-    return well
+    return all(answered)
 
 
 class _Person:

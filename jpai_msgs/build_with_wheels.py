@@ -72,6 +72,7 @@ def build(venv: Path, jobs: int) -> None:
                 "-B",
                 folder,
                 "-DCMAKE_BUILD_TYPE=None",
+                "-DJPAI_RCLPY_ONLY=ON",
                 "-DBUILD_TESTING=OFF",
                 "-Wno-dev",
                 f"-DCMAKE_INSTALL_PREFIX={venv}",

@@ -27,9 +27,11 @@ def run(what: str, model_dir: Path | None = None) -> dict[str, Any]:
     if what == "simulation":
         return simulation()
     if what == "stop":
-        from jpai_agent.nodes.latency import bench_stop
+        from jpai_agent.nodes.latency import measure
+        from jpai_agent.sim.report import machine
 
-        return bench_stop()
+        what = "a stop word or an e-stop to the first zero on /cmd_vel, the graph running, model and twin busy"
+        return {"what": what, **measure(), "machine": machine()}
     raise ValueError(f"unknown bench {what!r}; known: episodes, {', '.join(BENCHES)}")
 
 

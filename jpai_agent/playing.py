@@ -103,7 +103,8 @@ def demo_episode() -> Episode:
     """The demonstration as an episode, for running it in one process."""
     scene = json.loads(resource("sim", "scenes", "yard_demo.json").read_text(encoding="utf-8"))
     free = free_episode("yard", 0, DEMO_INSTRUCTIONS, limit_s=180.0)
-    return replace(free, id="yard-demo", robot_pose=tuple(scene["robot_pose"]), objects=objects_from_dicts(scene["objects"]))
+    return replace(free, id="yard-demo", robot_pose=tuple(scene["robot_pose"]),
+                   objects=tuple(objects_from_dicts(scene["objects"])))
 
 
 class Film:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 
 from jpai_agent.agent.events import Decided, Event, Finished, Grounded, Heard, Observer, Planned, Rehearsed, Replied, StepStarted
-from jpai_agent.agent.executor import Executor, Run
+from jpai_agent.agent.executor import Executor, NotPermitted, Run
 from jpai_agent.agent.parts import Part, cruise_after
 from jpai_agent.agent.worker import Job, Worker
 from jpai_agent.control import Program, ProgramError, compile_program
@@ -33,6 +33,8 @@ LOOK_WORDS = "{label}の方を向いて"
 LEAD_S = 0.5
 # between two rehearsals while people pass
 LET_PASS_S = 0.7
+# how long a plan waits for the sensors that it needs
+SIGHT_WAIT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Agent:
         self.accepted_plan_id = ""
         self._place_names: Mapping[str, tuple[str, ...]] = {place.id: place.names for place in world_map.places}
         self._now_s = 0.0
-        self._turn = -1
+        self._heard = self._turn = -1
         self._task: Task | None = None
         self._job: Job | None = None
         self._dialogue: tuple[Exchange, ...] = ()
@@ -140,7 +142,9 @@ class Agent:
 
     def hear(self, text: str, now_s: float) -> None:
         """Take an instruction. Stop words act at once; everything else is planned while the robot carries on."""
-        self._now_s, self._turn = now_s, self._turn + 1
+        before = self._turn
+        self._heard += 1
+        self._now_s, self._turn = now_s, self._heard
         self._tell(Heard(now_s, self._turn, text))
         if stop_word(text, self.moving):
             self.stop(now_s)
@@ -148,13 +152,16 @@ class Agent:
                 self._accept(ActionPlan("act", (Step("stop"),)), text, failure("stopped"))
                 self._tell(Finished(self._now_s, self._turn, "done"))
                 return
-        self._drop_task()
         try:
             words = normalise(text).text
         except InstructionError as error:
             log.warning("instruction not taken: %s", error)
             self._turn_down(_Turned("ask", "not_understood", error.reply), "")
+            if not self.idle:
+                # what is under way goes on, as part of its own turn
+                self._turn = before
             return
+        self._drop_task()
         self._begin(self._follow_instruction(words))
 
     def stop(self, now_s: float) -> None:
@@ -168,6 +175,7 @@ class Agent:
         self._now_s = observation.stamp_s
         self.perception.update(observation)
         if not self.perception.ready:
+            self._work()
             return 0.0, 0.0
         if self._home is None:
             x, y, yaw = self.perception.robot_state().pose
@@ -208,10 +216,11 @@ class Agent:
                 except _Turned:
                     if attempt + 1 == self.config.attempts:
                         raise
-            self._accept(plan, text)
-            if self.executor.run is not None:
-                self._tell(Finished(self._now_s, self._turn, "replaced"))
+            replaced = self.executor.run is not None
             self._start(ready)
+            self._accept(plan, text)
+            if replaced:
+                self._tell(Finished(self._now_s, self._turn, "replaced"))
         except _Turned as turned:
             self._turn_down(turned, text)
 
@@ -268,8 +277,7 @@ class Agent:
             run.held = True
             if not scene.movers:
                 break
-            until_s = self._now_s + LET_PASS_S
-            yield _When(lambda until_s=until_s: self._now_s >= until_s)
+            yield self._later(LET_PASS_S)
         try:
             ready = yield from self._rehearsed(self._part.after(run.step), run.plan)
             self._start(ready)
@@ -278,6 +286,10 @@ class Agent:
             self._say(turned.words)
 
     # pieces of tasks
+
+    def _later(self, seconds: float) -> Job:
+        until_s = self._now_s + seconds
+        return _When(lambda: self._now_s >= until_s)
 
     def _plan(self, text: str) -> Generator[Job, None, tuple[Image, ActionPlan]]:
         """The model's plan for an instruction, and the frame that it speaks of. Raises _Turned when there is none."""
@@ -315,9 +327,15 @@ class Agent:
         return self.perception.ground(seen, self.perception.scene(), image.stamp_s)
 
     def _frame(self) -> Generator[Job, None, Image]:
-        """A frame to plan from, once perception knows where it is and has depth to go with it."""
+        """A frame to plan from, once perception knows where it is and has depth to go with it.
+
+        Depth that does not come is done without: a place needs none. Raises _Turned when the robot's pose does not come.
+        """
+        until_s = self._now_s + SIGHT_WAIT_S
         if not self.perception.can_ground(self.config.camera):
-            yield _When(lambda: self.perception.can_ground(self.config.camera))
+            yield _When(lambda: self.perception.can_ground(self.config.camera) or self._now_s >= until_s)
+        if not self.perception.ready:
+            raise _Turned("ask", "not_understood", failure("sensors_stale"))
         return self.capture(self.config.camera)
 
     def _ground(self, plan: ActionPlan, image: Image) -> Part:
@@ -330,7 +348,8 @@ class Agent:
                 continue
             found = self.perception.ground(target, scene, image.stamp_s)
             if found is None:
-                raise _Turned("ask", "not_found", failure("not_found", target.label))
+                code = "not_found" if self.perception.can_ground(image.camera) else "no_depth"
+                raise _Turned("ask", "not_found", failure(code, target.label))
             targets[index] = found
         self._tell(Grounded(self._now_s, self._turn, scene, targets))
         return Part(plan.steps, targets)
@@ -431,8 +450,13 @@ class Agent:
             self._tell(Finished(self._now_s, self._turn, outcome, reason))
 
     def _start(self, ready: _Ready) -> None:
-        run = self.executor.start(ready.plan, ready.program, ready.verdict,
-                                  self._binding(ready.plan, ready.program, ready.scene), ready.scene, self._now_s)
+        """Drive what was rehearsed. Raises _Turned when its verdict no longer holds."""
+        binding = self._binding(ready.plan, ready.program, ready.scene)
+        try:
+            run = self.executor.start(ready.plan, ready.program, ready.verdict, binding, ready.scene, self._now_s)
+        except NotPermitted as error:
+            log.warning("not started: %s", error)
+            raise _Turned("refuse", "unsafe", failure("diverged")) from error
         self._part = ready.part
         self.accepted_plan_id = run.id
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from jpai_agent.control import Program, ProgramRunner, view_from_scene
-from jpai_agent.control.segments import Drive, LookFor
+from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.changes import needs_rehearsal
 from jpai_agent.twin.verdict import Binding, Verdict
@@ -123,14 +124,28 @@ class Executor:
 
     @staticmethod
     def _way_left(run: Run, scene: Scene) -> np.ndarray:
-        """(P, 2) what base_link has still to go of the program's paths."""
+        """(P, 2) what base_link has still to go of the program's paths and straight lines."""
         way = [scene.robot.pose[:2]]
-        current = int(run.runner.segment[0])
-        for index, segment in enumerate(run.program.segments[current:], start=current):
-            if isinstance(segment, Drive):
-                points = np.asarray(segment.points)
-                if index == current:
-                    points = points[int(np.argmin(np.linalg.norm(points - way[0], axis=1))):]
+        current, pose = int(run.runner.segment[0]), np.array(run.program.start)
+        for index, segment in enumerate(run.program.segments):
+            points, pose = _passed(segment, pose)
+            if index == current:
+                points = points[int(np.argmin(np.linalg.norm(points - way[0], axis=1))):] if len(points) else points
+            if index >= current and len(points):
                 way.extend(points[::4])
                 way.append(points[-1])
         return np.array(way)
+
+
+def _passed(segment: Segment, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points (P, 2) that base_link passes on a segment that it sets out on from pose (3,), and its pose after it."""
+    if isinstance(segment, Drive):
+        points = np.asarray(segment.points)
+        last = points[-1] - points[max(0, len(points) - 5)]
+        return points, np.array([*points[-1], math.atan2(last[1], last[0]) if len(points) > 1 else pose[2]])
+    if isinstance(segment, Straight):
+        end = pose[:2] + segment.distance_m * np.array([math.cos(pose[2]), math.sin(pose[2])])
+        return end[None], np.array([*end, pose[2]])
+    turned = segment.yaw_rad if isinstance(segment, TurnTo) else pose[2]
+    turned += segment.angle_rad if isinstance(segment, TurnBy) else 0.0
+    return np.empty((0, 2)), np.array([*pose[:2], turned])

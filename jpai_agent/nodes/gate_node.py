@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 from jpai_agent.gate import Gate, GateConfig, GateState
 from jpai_agent.language.stop import stop_word
 from jpai_agent.nodes import topics
-from jpai_agent.nodes.base import GraphNode, run, seconds
+from jpai_agent.nodes.base import GraphNode, raise_priority, run, seconds
 from jpai_msgs.msg import ExecutorStatus, GateStatus
 
 RATE_HZ = 50.0
@@ -205,7 +205,8 @@ def stamp_in_cdr(message: bytes) -> float:
 
 
 def main() -> int:
-    """Run the node."""
+    """Run the node, before all others."""
+    raise_priority()
     return run(GateNode)
 
 

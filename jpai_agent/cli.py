@@ -85,12 +85,13 @@ def run(instructions: Annotated[list[str], typer.Argument(help="What is said, on
 def chat(world: World = "yard", seed: Seed = 1, model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display).")] = False) -> None:
     """Type Japanese to a simulated robot, watch what it does, answer its questions. An empty line lets time pass."""
-    from jpai_agent.playing import ModelAgents, converse, free_episode, new_run_folder
+    from jpai_agent.playing import ModelAgents, check_model, converse, free_episode, new_run_folder
 
     try:
         episode = free_episode(world, seed, ["待機"], limit_s=3600.0)
     except ValueError as error:
         raise _fail(str(error), 2) from error
+    _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     typer.echo("日本語で話しかけてください。Ctrl-D で終わります。")
     _with_model(lambda: converse(episode, ModelAgents(model), folder, view=view, write=typer.echo))

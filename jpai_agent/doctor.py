@@ -52,7 +52,7 @@ def examine(model_dir: Path | None = None) -> Report:
             report.findings.append(Finding(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             report.findings.append(Finding(name, False, "not installed"))
-    report.findings += [_graphics(), _ros(), _font(), _video(), _model(model_dir), _network()]
+    report.findings += [_graphics(), _ros(), _font(), _video(), _model(model_dir), network()]
     return report
 
 
@@ -128,8 +128,8 @@ def _model(model_dir: Path | None) -> Finding:
                                   f"sha256 {manifest.sha256[:16]}, every file as listed")
 
 
-def _network() -> Finding:
-    # models load from local files alone and their server listens on a local socket: ROS is what could reach farther
+def network() -> Finding:
+    """What would leave this machine: models load from local files and are asked on a local socket, so ROS alone could."""
     reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
     peers = os.environ.get("ROS_STATIC_PEERS")
     if reach in (None, "LOCALHOST", "OFF") and not peers:

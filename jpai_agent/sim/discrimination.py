@@ -1,0 +1,247 @@
+"""Does the twin tell plans that collide from plans that do not? Both are found out by running them, then rehearsed."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jpai_agent.control import Program, ProgramError, ProgramRunner, compile_program, view_from_scene
+from jpai_agent.control.segments import Drive
+from jpai_agent.perception import Perception
+from jpai_agent.plan import Step, Target
+from jpai_agent.sim.report import machine
+from jpai_agent.sim.robot import SimRobot
+from jpai_agent.twin.rehearse import rehearse
+from jpai_agent.twin.render import SceneRenderer
+from jpai_agent.twin.verdict import Binding
+from jpai_agent.world.map import WorldMap, load_map
+from jpai_agent.world.objects import KINDS, PEOPLE, SIZES, ObjectSpec
+from jpai_agent.world.robot import RobotSpec, load_robot
+from jpai_agent.world.scene import GroundedTarget, Obstacle, Scene
+
+WORLD, ROBOT = "yard", "cart"
+THINGS = 8
+# where they stand, seen from the robot: within its view, near enough to be met
+NEAREST_M, FARTHEST_M, BEARING_RAD = 1.5, 6.5, math.radians(38)
+APART_M, WALL_M = 0.35, 0.6
+# how long the robot looks before it plans
+LOOKS_S = 1.6
+# a program collides when it does so on each of these robots, and is safe when it does on none: friction, load, motors
+# and localiser differ
+RUNS = 3
+MOST_TRIES = 20
+KINDS_OF_PROGRAM = ("planned", "straight", "forgotten", "shifted")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program, what it did in the true scene, and what the twin found in the perceived one.
+
+    Attributes:
+        kind: How it was made, see `make_program`. collides: in the true scene; None when that hangs on the robot.
+        passed, reason: the twin's verdict.
+    """
+
+    kind: str
+    collides: bool | None
+    passed: bool = False
+    reason: str = ""
+
+
+def bench_discrimination(n: int = 100, seed: int = 0, *, jobs: int = 2) -> dict[str, Any]:
+    """Rehearse n programs that collide in the true scene and n that do not.
+
+    Scenes are random and hold things that stand. Programs are made as the robot makes them, or badly on purpose. Each is
+    run blindly, without twin, obstacle braking or gate, on RUNS simulated robots that know their pose as a localiser
+    gives it; one that touches something on some of them only is left out. The twin is shown the scene as perceived.
+    The same seed gives the same figures, however many processes (jobs) there are.
+
+    Returns:
+        colliding_failed and safe_failed: shares that did not pass; n of each; undecided: how many were left out;
+        kinds: [failed, n] per label and kind of program; reasons per label; wall_s; machine.
+    """
+    begun = time.perf_counter()
+    found: dict[bool, list[Case]] = {True: [], False: []}
+    undecided = 0
+    for case in _cases(seed, MOST_TRIES * n, jobs):
+        if case is not None and case.collides is None:
+            undecided += 1
+        elif case is not None and len(found[bool(case.collides)]) < n:
+            found[bool(case.collides)].append(case)
+        if min(map(len, found.values())) >= n:
+            break
+    labels = {"colliding": found[True], "safe": found[False]}
+    return {
+        "what": f"programs in random yards of {THINGS} things, rehearsed in the scene as perceived after {LOOKS_S} s",
+        "n": {name: len(cases) for name, cases in labels.items()},
+        "colliding_failed": _failed_share(found[True]), "safe_failed": _failed_share(found[False]),
+        "undecided": undecided, "kinds": {name: _kinds(cases) for name, cases in labels.items()},
+        "reasons": {name: dict(Counter(c.reason for c in cases if not c.passed)) for name, cases in labels.items()},
+        "wall_s": round(time.perf_counter() - begun, 1), "machine": machine(),
+    }
+
+
+def try_case(seed: int, number: int, renderer: SceneRenderer) -> Case | None:
+    """Make, run and rehearse one program; None when none can be made in its scene."""
+    robot, world_map = load_robot(ROBOT), load_map(WORLD)
+    rng = np.random.default_rng((seed, number))
+    pose, things = random_yard(rng, world_map)
+    scene = perceived(robot, world_map, things, pose, number, renderer)
+    kind = KINDS_OF_PROGRAM[number % len(KINDS_OF_PROGRAM)]
+    try:
+        program = make_program(kind, rng, scene, robot, world_map)
+    except ProgramError:
+        return None
+    collides = truly_collides(program, robot, world_map, things, pose, number)
+    if collides is None:
+        return Case(kind, None)
+    binding = Binding("plan", program.sha256(), scene.sha256(), robot.sha256, "model")
+    verdict = rehearse(program, scene, robot, world_map, binding, seed=number)
+    return Case(kind, collides, verdict.passed, verdict.reason)
+
+
+_renderer: SceneRenderer | None = None
+
+
+def _cases(seed: int, most: int, jobs: int) -> Iterator[Case | None]:
+    """The cases in their order, made by `jobs` processes a few ahead of what is asked for."""
+    if jobs == 1:
+        with SceneRenderer() as renderer:
+            yield from (try_case(seed, number, renderer) for number in range(most))
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+        for first in range(0, most, 4 * jobs):
+            yield from pool.map(_try_case, [(seed, number) for number in range(first, min(most, first + 4 * jobs))])
+
+
+def _begin() -> None:
+    global _renderer
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _renderer = SceneRenderer()
+
+
+def _try_case(case: tuple[int, int]) -> Case | None:
+    assert _renderer is not None
+    return try_case(*case, _renderer)
+
+
+def random_yard(rng: np.random.Generator, world_map: WorldMap) -> tuple[tuple[float, float, float], list[ObjectSpec]]:
+    """A robot's pose (x, y, heading_deg) and THINGS standing things in its view, none touching another."""
+    x0, y0, x1, y1 = world_map.bounds_m
+    x, y = float(rng.uniform(x0 + 1.5, x1 - 1.5)), float(rng.uniform(y0 + 1.5, y1 - 1.5))
+    # towards somewhere near the middle, so that there is a yard before it
+    yaw = math.atan2(float(rng.uniform(-2, 2)) - y, float(rng.uniform(-3, 3)) - x)
+    kinds = sorted(set(KINDS) - PEOPLE)
+    things: list[ObjectSpec] = []
+    while len(things) < THINGS:
+        away, aside = float(rng.uniform(NEAREST_M, FARTHEST_M)), yaw + float(rng.uniform(-BEARING_RAD, BEARING_RAD))
+        at = np.array([x + away * math.cos(aside), y + away * math.sin(aside)])
+        pose = (float(at[0]), float(at[1]), float(rng.uniform(-180, 180)))
+        thing = ObjectSpec(f"o{len(things)}", str(rng.choice(kinds)), pose, size=str(rng.choice(SIZES)))
+        girth_m = _girth_m(thing)
+        inside = x0 + WALL_M < at[0] < x1 - WALL_M and y0 + WALL_M < at[1] < y1 - WALL_M
+        clear = all(math.dist(at, other.pose[:2]) > girth_m + _girth_m(other) + APART_M for other in things)
+        if inside and clear and away - girth_m > NEAREST_M / 2:
+            things.append(thing)
+    return (x, y, math.degrees(yaw)), things
+
+
+def perceived(robot: RobotSpec, world_map: WorldMap, things: Sequence[ObjectSpec], pose: Sequence[float], seed: int,
+              renderer: SceneRenderer) -> Scene:
+    """The scene that a robot standing at `pose` believes in after LOOKS_S."""
+    perception = Perception(robot, world_map)
+    with SimRobot(robot, world_map.name, things, robot_pose=pose, seed=seed, renderer=renderer) as simulated:
+        while simulated.time_s < LOOKS_S:
+            perception.update(simulated.observe())
+            simulated.step(1.0 / robot.control_rate_hz)
+    return perception.scene()
+
+
+def truly_collides(program: Program, robot: RobotSpec, world_map: WorldMap, things: Sequence[ObjectSpec],
+                   pose: Sequence[float], seed: int) -> bool | None:
+    """Whether the program touches anything when it is driven blindly; None when that hangs on the robot."""
+    outcomes = {_touches(program, robot, world_map, things, pose, seed * RUNS + run + 1) for run in range(RUNS)}
+    return outcomes.pop() if len(outcomes) == 1 else None
+
+
+def _touches(program: Program, robot: RobotSpec, world_map: WorldMap, things: Sequence[ObjectSpec], pose: Sequence[float],
+             seed: int) -> bool:
+    # a robot without eyes believes that nothing is in its way, and brakes for nothing
+    blind = replace(robot, cameras=tuple(replace(camera, depth_rate_hz=0.0) for camera in robot.cameras),
+                    lidar=replace(robot.lidar, rate_hz=1e-3))
+    perception, runner = Perception(blind, world_map), ProgramRunner(program, robot, 1)
+    period_s = 1.0 / robot.control_rate_hz
+    with SimRobot(blind, world_map.name, things, robot_pose=pose, seed=seed) as simulated:
+        limit_s = 2.0 * program.duration_s(robot) + 5.0
+        while simulated.time_s < limit_s and not runner.finished[0]:
+            perception.update(replace(simulated.observe(), scan=None))
+            command = runner.tick(view_from_scene(perception.scene()), period_s)
+            simulated.command(float(command.v_mps[0]), float(command.w_radps[0]))
+            simulated.step(period_s)
+            if simulated.truth().contacts:
+                return True
+    return False
+
+
+def make_program(kind: str, rng: np.random.Generator, scene: Scene, robot: RobotSpec, world_map: WorldMap) -> Program:
+    """A program that is as good or bad as its kind. Raises ProgramError when none can be made.
+
+    planned: to a spot on the floor, on a path around everything. straight: so many metres ahead, whatever is there.
+    forgotten: a path past a thing that was left out when it was planned. shifted: a path moved aside.
+    """
+    if kind == "straight":
+        step = Step("move", {"distance_m": round(float(rng.uniform(2.0, 5.0)), 2)})
+        return compile_program((step,), {}, replace(scene, obstacles=()), robot, world_map)
+    if kind == "forgotten":
+        thing = _pick(rng, scene)
+        away = np.array([thing.x_m, thing.y_m]) - scene.robot.pose[:2]
+        beyond_m = float(np.hypot(*away)) + math.hypot(thing.half_x_m, thing.half_y_m) + float(rng.uniform(0.7, 1.5))
+        goal = scene.robot.pose[:2] + away / np.hypot(*away) * beyond_m
+        rest = tuple(other for other in scene.obstacles if other is not thing)
+        return _drive_to(goal, replace(scene, obstacles=rest), robot, world_map)
+    aside = scene.robot.yaw_rad + float(rng.uniform(-BEARING_RAD, BEARING_RAD))
+    ahead = np.array([math.cos(aside), math.sin(aside)])
+    program = _drive_to(scene.robot.pose[:2] + float(rng.uniform(2.5, FARTHEST_M)) * ahead, scene, robot, world_map)
+    if kind == "planned":
+        return program
+    shift = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 0.9)) * np.array([-ahead[1], ahead[0]])
+    moved = tuple(replace(s, points=tuple((x + shift[0], y + shift[1]) for x, y in s.points)) if isinstance(s, Drive) else s
+                  for s in program.segments)
+    return replace(program, segments=moved)
+
+
+def _drive_to(goal: np.ndarray, scene: Scene, robot: RobotSpec, world_map: WorldMap) -> Program:
+    step = Step("go_to", {"target": Target(label="床", camera="front", point=(500, 500))})
+    target = GroundedTarget("床", float(goal[0]), float(goal[1]), "floor")
+    return compile_program((step,), {0: target}, scene, robot, world_map)
+
+
+def _pick(rng: np.random.Generator, scene: Scene) -> Obstacle:
+    if not scene.obstacles:
+        raise ProgramError("target_missing", "nothing was perceived that could be forgotten")
+    return scene.obstacles[int(rng.integers(len(scene.obstacles)))]
+
+
+def _girth_m(thing: ObjectSpec) -> float:
+    return math.hypot(*thing.dimensions_m[:2]) / 2
+
+
+def _failed_share(cases: Sequence[Case]) -> float:
+    return round(sum(not case.passed for case in cases) / max(len(cases), 1), 3)
+
+
+def _kinds(cases: Sequence[Case]) -> dict[str, list[int]]:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for case in cases:
+        counts[case.kind][0] += not case.passed
+        counts[case.kind][1] += 1
+    return dict(sorted(counts.items()))

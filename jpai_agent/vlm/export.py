@@ -71,19 +71,48 @@ def export(checkpoint: Path, out: Path, *, name: str = "jpai-embedded", version:
         training = checkpoint / "training.json"
         notes = json.loads(training.read_text(encoding="utf-8")) if training.is_file() else {}
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        manifest = write_manifest(
-            folder, name, version, license_id=license_id, model_type=model.config.model_type, bits=8,
-            parameters=parameters, card={**notes, "export": report, **(card or {})})
+        facts = {**notes, "export": report, **(card or {})}
         # a model card that is already there is kept: people write it
-        if (out / "README.md").is_file() and not (folder / "README.md").is_file():
-            shutil.copy2(out / "README.md", folder / "README.md")
-            manifest = write_manifest(
-                folder, name, version, license_id=license_id, model_type=model.config.model_type, bits=8,
-                parameters=parameters, card=manifest.card)
+        written = out / "README.md"
+        text = written.read_text(encoding="utf-8") if written.is_file() else model_card(
+            name, version, license_id, parameters, facts)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        manifest = write_manifest(folder, name, version, license_id=license_id, model_type=model.config.model_type,
+                                  bits=8, parameters=parameters, card=facts)
         if out.is_dir():
             shutil.rmtree(out)
         shutil.copytree(folder, out)
     return {**report, "parameters": parameters, "sha256": manifest.sha256, "folder": str(out)}
+
+
+def model_card(name: str, version: str, license_id: str, parameters: int, facts: Mapping[str, Any]) -> str:
+    """A first model card in Markdown, from what training and export measured; people add to it."""
+    return f"""\
+---
+license: {license_id.lower()}
+language: ja
+pipeline_tag: image-text-to-text
+library_name: transformers
+---
+# {name} {version}
+
+Words and a camera frame in, an action plan in JSON out: the model that is embedded in JPAI Agent. {parameters / 1e6:.1f} M
+parameters, trained from scratch on rendered scenes and a corpus written for it; no other model's weights or answers are in it.
+
+    AutoModelForImageTextToText.from_pretrained(folder)   # and AutoProcessor; no custom code
+
+Weights of linear layers are int8 (`model.safetensors`, torchao). `onnx/` holds the same weights as int8 graphs, which the
+agent runs under a grammar of the robot's skills. `manifest.json` has the sha256 of every file; an altered file does not start.
+
+It knows the worlds, robots and words that it was trained on. What it answers is a proposal: the agent grounds it, rehearses
+it and holds it to the robot's limits before anything moves.
+
+What training and export measured:
+
+```json
+{json.dumps(dict(facts), ensure_ascii=False, indent=1, default=str)}
+```
+"""
 
 
 def store_int8(checkpoint: Path, out: Path) -> None:

@@ -96,7 +96,8 @@ class GraphAgent(Agent):
     def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]]) -> None:
         super().__init__(node.robot, node.world_map, model, ThreadWorker(), camera.capture, observers)
         self.perception = RemotePerception(node)  # type: ignore[assignment]
-        self.executor = RemoteExecutor(node)  # type: ignore[assignment]
+        self.remote = RemoteExecutor(node)
+        self.executor = self.remote  # type: ignore[assignment]
         self.twin = RemoteTwin(node)
         self._model = model
 
@@ -165,7 +166,7 @@ class AgentNode(GraphNode):
     def hears(self) -> bool:
         """True once scenes arrive and all who do its work would answer."""
         agent = self._agent
-        return agent.perception.ready and agent.executor.ready and agent.twin.ready and self._camera.ready
+        return agent.perception.ready and agent.remote.ready and agent.twin.ready and self._camera.ready
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and listen no longer."""

@@ -47,8 +47,8 @@ class SimNode(GraphNode):
         self._scene_file: str = self.declare_parameter("scene_file", "").value
         self._seed: int = self.declare_parameter("seed", 0).value
         self._image_rate_hz: float = self.declare_parameter("image_rate_hz", 0.0).value
+        self._sim: SimRobot
         self._renderer: SceneRenderer | None = None
-        self._sim: SimRobot | None = None
         self._offset_s = CLOCK_START_S
         self._wall_start_s = 0.0
         self._paused = True

@@ -27,6 +27,7 @@ class Question:
     Attributes:
         points: (answer index of x, object, x, y).
         labels: (answer index of the first character, characters, place in the prompt, object, target), -1 for none.
+        copies: (answer index, start in the prompt, length) of spoken texts and numbers that the prompt holds as they are.
         counts: (start in the prompt, length, objects that fit: 0, 1 or 2 for more) of referring expressions.
     """
 
@@ -36,6 +37,7 @@ class Question:
     points: tuple[tuple[int, int, int, int], ...]
     labels: tuple[tuple[int, int, int, int, int], ...]
     counts: tuple[tuple[int, int, int], ...]
+    copies: tuple[tuple[int, int, int], ...]
 
 
 class Collator:
@@ -45,6 +47,7 @@ class Collator:
         self.prompts, self.plans, self.bos, self.pad = prompts, plans, bos, pad
         self.opens_point = {i for i, word in enumerate(plans.strings) if word.endswith('"point":[')}
         self.opens_label = {i for i, word in enumerate(plans.strings) if word.endswith('"label":"')}
+        self.opens_value = {i for i, word in enumerate(plans.strings) if word.endswith(('":', '"text":"'))}
         self.closes_text = {i for i, word in enumerate(plans.strings) if word.startswith('"')}
 
     def question(self, sample: Sample) -> Question | None:
@@ -87,7 +90,28 @@ class Collator:
                 if 0 <= first < last:
                     at = start + len(self.prompts._characters(sample.instruction[:first]))
                     counts.append((at, len(self.prompts._characters(sample.instruction[first:last])), rivals))
-        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels), tuple(counts))
+        copies = self._copies(prompt, answer, start)
+        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels), tuple(counts), copies)
+
+    def _copies(self, prompt: Sequence[int], answer: Sequence[int], start: int) -> tuple[tuple[int, int, int], ...]:
+        """Runs of characters after an opening of a text or number that stand once in the prompt from `start` on."""
+        said = list(prompt[start:-1])
+        found: list[tuple[int, int, int]] = []
+        for index, token in enumerate(answer):
+            if token not in self.opens_value:
+                continue
+            end = index + 1
+            while end < len(answer) and len(self.plans.strings[answer[end]]) == 1:
+                end += 1
+            run = list(answer[index + 1 : end])
+            words = "".join(self.plans.strings[i] for i in run)
+            keep = len(words.removesuffix("}").removesuffix(".0"))
+            first = 1 if words.startswith("-") else 0
+            run = run[first:keep]
+            places = [at for at in range(len(said) - len(run) + 1) if said[at : at + len(run)] == run] if run else []
+            if len(places) == 1:
+                found.append((index + 1 + first, start + places[0], len(run)))
+        return tuple(found)
 
     def batch(
         self,
@@ -135,6 +159,8 @@ class Collator:
                 heat[b, which, : len(kept)] = mine
                 point_at.append((b, at, at + 2, which))
                 point_goal.append(_goal(kept, mine, x, y, patches))
+            for first, at, length in q.copies:
+                copy_at += [(b, first + i, at + i) for i in range(length)]
             for first, length, at, thing, which in q.labels:
                 if at < 0:
                     continue

@@ -212,7 +212,7 @@ def count_loss(trace: Trace, probes: Probes, batch: Batch) -> Tensor:
 AUXILIARY_WEIGHTS = {
     "heat": 3.0,
     "look": 0.3,
-    "copy": 0.2,
+    "copy": 0.3,
     "ground": 0.2,
     "read": 0.1,
     "kind": 0.1,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jpai_agent.plan import ActionPlan, SkillSpec, Step, Target, TargetArg
+from jpai_agent.plan import ActionPlan, Number, SkillSpec, Step, Target, TargetArg
 from jpai_agent.train.batch import Collator, choose_patches
 from jpai_agent.train.evaluate import evaluate, hits, judge, rates, report
 from jpai_agent.train.fit import set_projection
@@ -26,7 +26,10 @@ from jpai_agent.train.symbolic import SymbolicPatches, paint_shard
 from jpai_agent.train.tokenizer import PlanCodec, PromptCodec, build_tokenizer
 from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
 
-SKILLS = {"go_to": SkillSpec("go_to", "", {"target": TargetArg()}), "stop": SkillSpec("stop", "", {})}
+SKILLS = {
+    "go_to": SkillSpec("go_to", "", {"target": TargetArg()}),
+    "wait": SkillSpec("wait", "", {"duration_s": Number(0, 60, "s")}),
+}
 TINY = ModelSize(
     tower=(8, 16, 24), tower_depths=(1, 1, 1), tower_heads=(1, 2, 2), d_model=48, heads=3, encoder_layers=4,
     decoder_layers=1, encoder_ffn=64, decoder_ffn=64,
@@ -124,6 +127,14 @@ def test_heads_are_told_to_look_at_the_target_and_its_words(shard, collator):
     assert words[int(batch.answer_in[0, x_step])].endswith('"point":[')
 
 
+def test_numbers_are_copied_from_where_they_are_said(shard, collator):
+    plan = ActionPlan("act", (Step("wait", {"duration_s": 24.0}),))
+    question = collator.question(Sample(0, "あと24秒まで", plan))
+    first, at, length = question.copies[0]
+    assert question.answer[first : first + length] == question.prompt[at : at + length]
+    assert [collator.plans.strings[i] for i in question.prompt[at : at + length]] == ["2", "4"]
+
+
 def test_small_objects_keep_their_patches():
     things = np.full(PATCHES, -1)
     things[:150], things[200] = 0, 1
@@ -152,7 +163,7 @@ def test_it_learns_a_handful_of_answers(tokenizer, shard, collator):
             model, gather_patches(symbols(features, norm), batch.rows, batch.cells), batch.cells, batch.prompt,
             batch.prompt_mask, batch.answer_in,
         )  # fmt: skip
-        loss = total(all_losses(seen, probes, answers, batch))
+        loss = total(all_losses(model, seen, probes, answers, batch))
         first = first or loss.item()
         optimizer.zero_grad()
         loss.backward()

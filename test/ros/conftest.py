@@ -120,7 +120,17 @@ class Person:
     def goal(self, instruction: str, **options) -> Goal:
         """Send a goal and wait until it is taken."""
         assert self.until(self.action.server_is_ready)
-        return Goal(self, ExecuteInstruction.Goal(instruction=instruction, **options))
+        goal = Goal(self, ExecuteInstruction.Goal(instruction=instruction, **options))
+        assert self.until(goal.taken), "the goal is not taken"
+        return goal
+
+    def insistent_goal(self, instruction: str) -> Goal:
+        """A goal to an agent that has just begun: asked for again while nobody takes it."""
+        for _ in range(5):
+            goal = Goal(self, ExecuteInstruction.Goal(instruction=instruction))
+            if self.until(goal.taken, 5.0):
+                return goal
+        raise AssertionError("the goal is not taken")
 
     def call(self, kind: type, name: str, request: object, timeout_s: float = 20.0):
         """A service's answer."""
@@ -168,11 +178,16 @@ class Goal:
     def __init__(self, person: Person, goal: ExecuteInstruction.Goal) -> None:
         self.person = person
         self.stages: list[int] = []
-        sent = person.action.send_goal_async(goal, lambda m: self.stages.append(m.feedback.stage))
-        assert person.until(sent.done)
-        self.handle = sent.result()
-        assert self.handle.accepted
-        self._result = self.handle.get_result_async()
+        self._sent = person.action.send_goal_async(goal, lambda m: self.stages.append(m.feedback.stage))
+        self.handle = None
+
+    def taken(self) -> bool:
+        """The agent has accepted it."""
+        if self.handle is None and self._sent.done():
+            self.handle = self._sent.result()
+            assert self.handle.accepted
+            self._result = self.handle.get_result_async()
+        return self.handle is not None
 
     def result(self, timeout_s: float = 30.0) -> ExecuteInstruction.Result:
         """The result, once it is there."""
@@ -242,7 +257,9 @@ def person(one_person):
     if one_person.gate.state in (GateStatus.LATCHED, GateStatus.LOCKED):
         one_person.call(Trigger, topics.GATE_RESET, Trigger.Request())
         one_person.call(Trigger, topics.GATE_ARM, Trigger.Request())
+    stops = one_person.gate.stops
     one_person.stops.publish(String(data="before a test"))
+    assert one_person.until(lambda: one_person.gate.stops > stops)
     assert one_person.stands(0.3)
     assert one_person.call(ResetSimulation, topics.SIM_RESET, ResetSimulation.Request()).success
     assert one_person.until(lambda: abs(one_person.where()[0] - SCENE["robot_pose"][0]) < 0.3)

@@ -200,7 +200,7 @@ def test_a_dead_agent_stops_the_robot_and_a_new_one_takes_over(person):
     assert person.stands()
     person.supervisor.start_one("agent_node")
     assert person.until(person.supervisor.ready, 30.0)
-    assert person.goal("少し前へ").result().error_code == ErrorCode.NONE
+    assert person.insistent_goal("少し前へ").result().error_code == ErrorCode.NONE
 
 
 def test_a_dead_executor_stops_the_robot_at_once(person):

@@ -19,6 +19,7 @@ from jpai_agent.nodes import topics
 from jpai_agent.nodes.sim_node import CLOCK_START_S
 from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
 from jpai_agent.record import draw_run
+from jpai_agent.vlm import VlmClient
 from jpai_agent.world.objects import objects_from_dicts
 from jpai_agent.world.paths import resource
 from jpai_msgs.action import ExecuteInstruction
@@ -32,6 +33,7 @@ STAGES = {
     ExecuteInstruction.Feedback.LOOKING: "確認中",
 }
 GOAL_WITHIN_S = 180.0
+MODEL_WITHIN_S = 90.0
 
 
 def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 0, model: str = "",
@@ -50,11 +52,12 @@ def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 
     """
     scene_file = resource("sim", "scenes", f"{world}_demo.json")
     domain = private_domain()
-    graph = processes(world, robot, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=default_endpoint(domain),
-                      record=str(folder))
+    endpoint = default_endpoint(domain)
+    graph = processes(world, robot, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=endpoint, record=str(folder))
     write("起動しています …")
     with Supervisor(graph, domain_id=domain, log_dir=folder.with_name(folder.name + "-log"), tell=write) as supervisor:
         supervisor.wait_ready()
+        VlmClient(endpoint, MODEL_WITHIN_S).wait_ready(MODEL_WITHIN_S)
         write(f"ノード: {', '.join(supervisor.running)}")
         if watch is not None:
             watch(folder)

@@ -21,6 +21,7 @@ _ENDINGS = {
 }
 # of runs that failed
 _REASONS = {
+    "stopped": ErrorCode.STOPPED,
     "estop": ErrorCode.GATE_LATCHED,
     "locked": ErrorCode.GATE_LOCKED,
     "changed": ErrorCode.VERDICT_REFUSED,

@@ -96,8 +96,8 @@ def free_episode(world: str, seed: int, instructions: Sequence[str], *, robot: s
                    limit_s, Expectation())
 
 
-# the last is answered by a question
-DEMO_INSTRUCTIONS = ("赤い箱の手前まで行って、3秒待ってから充電ステーションに戻って", "回れ右して", "コーンの前まで行って")
+# the first is answered by a question, which the second answers
+DEMO_INSTRUCTIONS = ("コーンの前まで行って", "右のコーン", "赤い箱の手前まで行って、3秒待ってから充電ステーションに戻って")
 
 
 def demo_episode() -> Episode:

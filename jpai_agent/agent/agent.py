@@ -230,6 +230,8 @@ class Agent:
         self._cruise_mps = cruise_after(self._part.before(rest), self._cruise_mps, self.robot)
         if run.outcome == "done" and not rest.steps:
             self.executor.cancel()
+            # what is done is past: the next instruction stands for itself
+            self._dialogue = ()
             self._tell(Finished(self._now_s, self._turn, "done"))
             return
         try:

@@ -48,5 +48,5 @@ def load_map(name: str) -> WorldMap:
         known = sorted(p.stem for p in resource("sim", "worlds").glob("*.json"))
         raise ValueError(f"unknown world {name!r}; known worlds: {', '.join(known)}")
     data = json.loads(path.read_text(encoding="utf-8"))
-    places = tuple(Place(p["id"], tuple(p["names"]), *p["xy_m"], yaw_rad=p.get("yaw_rad")) for p in data["places"])
+    places = tuple(Place(p["id"], tuple(p["names"]), p["xy_m"][0], p["xy_m"][1], p.get("yaw_rad")) for p in data["places"])
     return WorldMap(name, tuple(data["bounds_m"]), places, data["home"])

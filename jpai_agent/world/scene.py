@@ -117,7 +117,8 @@ class Scene:
 
     def find(self, object_id: str) -> Obstacle | Mover | None:
         """The obstacle or mover of that id, or None when the scene has lost it."""
-        return next((thing for thing in (*self.obstacles, *self.movers) if thing.id == object_id), None)
+        things: tuple[Obstacle | Mover, ...] = self.obstacles + self.movers
+        return next((thing for thing in things if thing.id == object_id), None)
 
     def sha256(self) -> str:
         """Hash of the snapshot, positions to the millimetre."""

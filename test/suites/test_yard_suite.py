@@ -67,7 +67,7 @@ def half_known(utterance: str) -> list[str]:
     """The runs of GRAM characters from the training corpus of which one alone is more than half of an utterance."""
     text = letters_only(utterance)
     runs = [text[i:i + GRAM] for i in range(len(text) - GRAM + 1)]
-    return [run for run in runs if run in known_grams()] if GRAM > MOST_KNOWN * len(text) else []
+    return [run for run in runs if run in known_grams()] if MOST_KNOWN * len(text) < GRAM else []
 
 
 @lru_cache(maxsize=1)

@@ -30,7 +30,7 @@ def test_every_file_of_a_run_is_written(run: MadeUpRun, tmp_path: Path) -> None:
         run.record(keep)
     names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
     assert names == {"episode.json", "events.jsonl", "plan.json", "scene.json", "verdict.json", "trajectory.csv",
-                     "run.mcap", "summary.json", "summary.png", "frames/000-front.png"}  # fmt: skip
+                     "captions.jsonl", "run.mcap", "summary.json", "summary.png", "frames/000-front.png"}  # fmt: skip
 
 
 def test_the_frame_is_kept_exactly_as_the_model_got_it(run: MadeUpRun, tmp_path: Path) -> None:

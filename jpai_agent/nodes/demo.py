@@ -110,8 +110,8 @@ class _Person:
             verdict = feedback.verdict
             if verdict.id and shown.get("verdict") != verdict.id:
                 shown["verdict"] = verdict.id
-                told(f"練習   {round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts} "
-                     f"最小すきま {verdict.min_clearance_m:.2f} m")
+                counts = f"{round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts} 最小すきま {verdict.min_clearance_m:.2f} m"
+                told(f"練習   {counts if verdict.rollouts else 'できなかったのでやり直します'}")
             stage = (feedback.stage, feedback.step)
             if shown.get("stage") != stage:
                 shown["stage"] = stage

@@ -110,8 +110,9 @@ class _Person:
             verdict = feedback.verdict
             if verdict.id and shown.get("verdict") != verdict.id:
                 shown["verdict"] = verdict.id
-                counts = f"{round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts} 最小すきま {verdict.min_clearance_m:.2f} m"
-                told(f"練習   {counts if verdict.rollouts else 'できなかったのでやり直します'}")
+                passed = round(verdict.pass_rate * verdict.rollouts)
+                found = f"{passed}/{verdict.rollouts} 最小すきま {verdict.min_clearance_m:.2f} m"
+                told(f"練習   {found if verdict.rollouts else 'できなかったのでやり直します'}")
             stage = (feedback.stage, feedback.step)
             if shown.get("stage") != stage:
                 shown["stage"] = stage

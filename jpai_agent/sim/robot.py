@@ -122,6 +122,16 @@ class SimRobot:
         self.spent_s: dict[str, float] = defaultdict(float)
 
     @property
+    def model(self) -> mujoco.MjModel:
+        """The world's model, for viewers and for the judge."""
+        return self._model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The world's state, for viewers and for the judge."""
+        return self._data
+
+    @property
     def time_s(self) -> float:
         """Simulated time since the start."""
         return self._steps * PHYSICS_STEP_S

@@ -71,8 +71,8 @@ class HandPlans:
     def _point(self, oid: str) -> list[int] | None:
         """A visible pixel of the object near the middle of what is seen of it, in 0..1000."""
         robot = self._robot
-        index = robot._renderer().objects(robot._data, "front", (320, 240))
-        rows, columns = np.nonzero(index == object_ids(robot._model).index(oid))
+        index = robot._renderer().objects(robot.data, "front", (320, 240))
+        rows, columns = np.nonzero(index == object_ids(robot.model).index(oid))
         if len(rows) < SMALLEST_PX:
             return None
         middle = np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean()))

@@ -313,6 +313,10 @@ class Agent:
             self._tell(Planned(self._now_s, self._turn, image, None, raw, _ms(begin, answer), str(error)))
             words = error.reply if isinstance(error, VlmError) else failure("plan_error")
             raise _Turned("ask", "not_understood", words) from error
+        except Exception as error:  # a backend that breaks must not take the control loop with it
+            log.exception("the model broke")
+            self._tell(Planned(self._now_s, self._turn, image, None, "", _ms(begin, None), f"{type(error).__name__}: {error}"))
+            raise _Turned("ask", "not_understood", failure("model_unavailable")) from error
         self._tell(Planned(self._now_s, self._turn, image, plan, answer.text, _ms(begin, answer), "", dict(answer.timings_ms)))
         return image, plan
 

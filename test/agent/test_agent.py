@@ -461,6 +461,18 @@ def test_a_model_that_fails_is_apologised_for_in_japanese(code: str) -> None:
     assert stage.pose[0] == pytest.approx(1.0, abs=0.06)
 
 
+def test_a_backend_that_breaks_is_answered_for_in_japanese_and_the_next_instruction_is_taken() -> None:
+    stage = Stage({"行って": [RuntimeError("out of memory"), act(move(1.0))]})
+    stage.say("行って")
+    stage.until_idle()
+    assert stage.decisions == [(0, "ask", "not_understood")]
+    assert stage.replies == [failure("model_unavailable")]
+    assert stage.of(Planned)[0].error == "RuntimeError: out of memory"
+    stage.say("行って")
+    stage.until_idle()
+    assert stage.decisions[-1] == (1, "act", None)
+
+
 FRAMES = {"image_black": np.zeros((480, 640, 3), np.uint8), "image_size": np.full((16, 16, 3), 9, np.uint8),
           "image_encoding": np.zeros((480, 640), np.float32)}
 

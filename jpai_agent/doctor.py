@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jpai_agent.world.machine import cpu_name, usable_cores
+
 PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq")
 
 
@@ -45,8 +47,8 @@ class Report:
 def examine(model_dir: Path | None = None) -> Report:
     """Look at machine, packages, graphics, ROS, model and network. Changes nothing and sends nothing."""
     report = Report()
-    cores = os.cpu_count()
-    report.findings.append(Finding("machine", None, f"{_cpu()}, {cores} cores, Python {platform.python_version()}"))
+    cores = usable_cores()
+    report.findings.append(Finding("machine", None, f"{cpu_name()}, {cores} cores, Python {platform.python_version()}"))
     for name in PACKAGES:
         try:
             report.findings.append(Finding(name, True, importlib.metadata.version(name)))
@@ -54,15 +56,6 @@ def examine(model_dir: Path | None = None) -> Report:
             report.findings.append(Finding(name, False, "not installed"))
     report.findings += [_graphics(), _ros(), _font(), _video(), _model(model_dir), network()]
     return report
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _graphics() -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jpai_agent.control.motions import SLOWEST_MPS
+from jpai_agent.control.motions import new_cruise_mps
 from jpai_agent.plan import Step
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import GroundedTarget
@@ -44,6 +44,5 @@ def cruise_after(steps: Sequence[Step], cruise_mps: float, robot: RobotSpec) -> 
     """The top speed that `set_speed` steps leave behind."""
     for step in steps:
         if step.skill == "set_speed":
-            wanted = step.args["speed"] if "speed" in step.args else cruise_mps * step.args["factor"]
-            cruise_mps = min(max(float(wanted), SLOWEST_MPS), robot.limits.forward_mps)
+            cruise_mps = new_cruise_mps(step, cruise_mps, robot)
     return cruise_mps

@@ -13,6 +13,7 @@ from jpai_agent.control.goals import free_spot, standoff_poses
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.segments import Follow, LookFor, Say, Wait
 from jpai_agent.plan import Step
+from jpai_agent.world.robot import RobotSpec
 
 if TYPE_CHECKING:
     from jpai_agent.control.compile import Making
@@ -39,6 +40,12 @@ def motion(skill: str) -> Callable[[Motion], Motion]:
 def motion_of(skill: str) -> Motion:
     """The function that adds a skill's motion to a program. Raises KeyError for a skill without one."""
     return _MOTIONS[skill]
+
+
+def new_cruise_mps(step: Step, cruise_mps: float, robot: RobotSpec) -> float:
+    """The top speed that a `set_speed` step makes of the present one, within what the robot can."""
+    wanted = step.args["speed"] if "speed" in step.args else cruise_mps * step.args["factor"]
+    return round(min(max(float(wanted), SLOWEST_MPS), robot.limits.forward_mps), 3)
 
 
 @motion("go_to")
@@ -124,8 +131,7 @@ def say(step: Step, making: Making) -> None:
 @motion("set_speed")
 def set_speed(step: Step, making: Making) -> None:
     """Set the top speed of what follows, within what the robot can."""
-    wanted = step.args["speed"] if "speed" in step.args else making.cruise_mps * step.args["factor"]
-    making.cruise_mps = round(min(max(float(wanted), SLOWEST_MPS), making.robot.limits.forward_mps), 3)
+    making.cruise_mps = new_cruise_mps(step, making.cruise_mps, making.robot)
 
 
 @motion("stop")

@@ -13,24 +13,20 @@ _EVENT = {
     "type": "object",
     "properties": {"event": {"type": "string"}, "time_s": {"type": "number"}, "turn": {"type": "integer"}},
 }
-_SAMPLE = {
-    "type": "object",
-    "properties": {
-        name: {"type": "number"}
-        for name in (
-            "time_s",
-            "turn",
-            "step",
-            "x_m",
-            "y_m",
-            "yaw_rad",
-            "v_mps",
-            "w_radps",
-            "command_v_mps",
-            "command_w_radps",
-        )
-    },
-}
+# what is logged of the trajectory whoever the robot is
+SAMPLE = (
+    "time_s",
+    "turn",
+    "step",
+    "x_m",
+    "y_m",
+    "yaw_rad",
+    "v_mps",
+    "w_radps",
+    "command_v_mps",
+    "command_w_radps",
+)
+_SAMPLE = {"type": "object", "properties": {name: {"type": "number"} for name in SAMPLE}}
 
 
 class McapLog:

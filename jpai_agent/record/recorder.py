@@ -17,28 +17,14 @@ import numpy as np
 from jpai_agent.agent.events import Decided, Event, Finished, Grounded, Heard, Planned, Rehearsed, Replied, StepStarted
 from jpai_agent.record.captions import Captions
 from jpai_agent.record.files import JsonArray, Lines, dump, jsonable, write_json
-from jpai_agent.record.mcap_log import McapLog
+from jpai_agent.record.mcap_log import SAMPLE, McapLog
 from jpai_agent.record.summary import draw_run
 from jpai_agent.world.map import WorldMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import RobotState, Scene
 from jpai_agent.world.sensors import Image
 
-TRAJECTORY = (
-    "time_s",
-    "turn",
-    "step",
-    "x_m",
-    "y_m",
-    "yaw_rad",
-    "v_mps",
-    "w_radps",
-    "command_v_mps",
-    "command_w_radps",
-    "true_x_m",
-    "true_y_m",
-    "true_yaw_rad",
-)
+TRAJECTORY = (*SAMPLE, "true_x_m", "true_y_m", "true_yaw_rad")
 _NO_COMMAND = (math.nan, math.nan)
 _NO_POSE = (math.nan, math.nan, math.nan)
 

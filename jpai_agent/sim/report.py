@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jpai_agent.sim.runner import EpisodeResult
+from jpai_agent.world.machine import cpu_name, usable_cores
 
 LATENCIES = ("plan", "rehearse", "first_motion")
 # what belongs to neither the model nor the rehearsal, and so to the simulation's speed
@@ -22,7 +20,7 @@ SIMULATION_PARTS = ("physics", "lidar", "depth", "agent")
 
 def machine(accelerator: str | None = None) -> dict[str, Any]:
     """The machine as summaries describe it: processor, cores that this process may use, accelerator if one was used."""
-    return {"cpu": _cpu_name(), "cores": _cores(), "accelerator": accelerator}
+    return {"cpu": cpu_name(), "cores": usable_cores(), "accelerator": accelerator}
 
 
 def summarise(
@@ -116,16 +114,3 @@ def _percentiles(values: Sequence[float | None]) -> dict[str, float | None]:
 
 def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f} ms"
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from jpai_agent.plan import Step, Target
 from jpai_agent.twin.gaps import box_to_circle
 from jpai_agent.twin.rehearse import rehearse
 from jpai_agent.twin.verdict import Binding
+from jpai_agent.world.machine import cpu_name, usable_cores
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.robot import RobotSpec, load_robot
 from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene
@@ -51,7 +51,7 @@ def bench_rehearsal(n: int = 30, *, rollouts: int = 32, seed: int = 0) -> dict[s
         "cpu_ms": {"p50": round(float(np.percentile(cpu_ms, 50)), 1)},
         "simulated_s": {"p50": round(float(np.median(simulated_s)), 1)},
         "realtime_factor": round(rollouts * sum(simulated_s) / (sum(wall_ms) / 1e3), 1), "passed": round(passed / n, 3),
-        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load_1min": load},
+        "machine": {"cpu": cpu_name(), "cores": usable_cores(), "load_1min": load},
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource as process
 import sys
 import time
@@ -19,6 +18,7 @@ from jpai_agent.vlm.backend import PlanRequest, VlmBackend
 from jpai_agent.vlm.codecs import probe_image
 from jpai_agent.vlm.load import default_model_dir, load_backend
 from jpai_agent.vlm.manifest import MANIFEST, read_manifest
+from jpai_agent.world.machine import cpu_name, usable_cores
 
 INSTRUCTIONS = (
     "赤い箱の手前まで行って", "青いコーンの右側に行って、5秒待ってから充電ステーションに戻って", "右に90度回って",
@@ -61,11 +61,7 @@ def bench(backend: VlmBackend, count: int = 60, seed: int = 0, images: Sequence[
 
 def machine() -> dict[str, Any]:
     """The machine in words: processor, cores, load of the last minute, accelerator."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.processor() or platform.machine(),
-            "cores": len(os.sched_getaffinity(0)), "load_1min": round(os.getloadavg()[0], 2), "accelerator": None}
+    return {"cpu": cpu_name(), "cores": usable_cores(), "load_1min": round(os.getloadavg()[0], 2), "accelerator": None}
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 from jpai_agent.plan import SkillSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skill:
     """A registered skill: its `spec`, the `robots` that have it, and in words how it becomes `motion`."""
 
@@ -22,7 +21,7 @@ class Skill:
     motion: str
 
 
-_SKILLS: dict[str, Skill] = {}
+_SKILLS: dict[tuple[str, str], Skill] = {}  # by name and robot: one name may take other arguments on another robot
 
 
 def skill(*robots: str) -> Callable[[Callable[[], SkillSpec]], SkillSpec]:
@@ -34,29 +33,29 @@ def skill(*robots: str) -> Callable[[Callable[[], SkillSpec]], SkillSpec]:
 
     def register(declare: Callable[[], SkillSpec]) -> SkillSpec:
         spec, motion = declare(), inspect.getdoc(declare)
-        if spec.name in _SKILLS:
-            raise ValueError(f"skill {spec.name!r} is registered twice")
         if not robots or not motion:
             raise ValueError(f"skill {spec.name!r} needs a robot, and a docstring that says how it becomes motion")
-        _SKILLS[spec.name] = Skill(spec, robots, motion)
+        if twice := [robot for robot in robots if (spec.name, robot) in _SKILLS]:
+            raise ValueError(f"skill {spec.name!r} is registered twice for {', '.join(twice)}")
+        _SKILLS.update({(spec.name, robot): Skill(spec, robots, motion) for robot in robots})
         return spec
 
     return register
 
 
 @lru_cache(maxsize=1)
-def load() -> Mapping[str, Skill]:
-    """Every registered skill by name, in alphabetical order; imports each file of this package once."""
+def load() -> tuple[Skill, ...]:
+    """Every registered skill in alphabetical order of name; imports each file of this package once."""
     package = importlib.import_module("jpai_agent.skills")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"jpai_agent.skills.{module.name}")
-    return MappingProxyType(dict(sorted(_SKILLS.items())))
+    return tuple(dict.fromkeys(_SKILLS[key] for key in sorted(_SKILLS)))
 
 
 def skills_for(robot_name: str) -> dict[str, SkillSpec]:
     """The skills of a robot by name, in alphabetical order. Raises ValueError naming those that have some."""
-    found = {name: entry.spec for name, entry in load().items() if robot_name in entry.robots}
+    found = {entry.spec.name: entry.spec for entry in load() if robot_name in entry.robots}
     if not found:
-        known = sorted({robot for entry in load().values() for robot in entry.robots})
+        known = sorted({robot for entry in load() for robot in entry.robots})
         raise ValueError(f"no skills for robot {robot_name!r}; known robots: {', '.join(known)}")
     return found

@@ -24,7 +24,7 @@ from jpai_agent.twin.rehearse import rehearse
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.twin.verdict import Binding
 from jpai_agent.world.map import WorldMap, load_map
-from jpai_agent.world.objects import KINDS, PEOPLE, SIZES, ObjectSpec
+from jpai_agent.world.objects import PEOPLE, SIZES, YARD_KINDS, ObjectSpec
 from jpai_agent.world.robot import RobotSpec, load_robot
 from jpai_agent.world.scene import GroundedTarget, Obstacle, Scene
 
@@ -153,7 +153,7 @@ def random_yard(rng: np.random.Generator, world_map: WorldMap,
     Unless `hidden`, none stands before another as the robot sees them.
     """
     x0, y0, x1, y1 = world_map.bounds_m
-    kinds = sorted(set(KINDS) - PEOPLE)
+    kinds = sorted(set(YARD_KINDS) - PEOPLE)
     while True:
         x, y = float(rng.uniform(x0 + 1.5, x1 - 1.5)), float(rng.uniform(y0 + 1.5, y1 - 1.5))
         # towards somewhere near the middle, so that there is a yard before it

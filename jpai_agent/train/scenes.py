@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, SIZES, ObjectSpec, dimensions_m
+from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, SIZES, YARD_KINDS, ObjectSpec, dimensions_m
 
 MAX_OBJECTS = 12
-THINGS = tuple(kind for kind in KINDS if kind not in PEOPLE)
+THINGS = tuple(kind for kind in YARD_KINDS if kind not in PEOPLE)
 _BOUNDS_M = (-11.6, -7.6, 11.6, 7.6)
 _HALF_VIEW_RAD = math.radians(43.0)
 _CAMERA_FORWARD_M = 0.35

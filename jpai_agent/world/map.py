@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from jpai_agent.world.paths import resource
+from jpai_agent.world.road import RoadMap
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Place:
     Attributes:
         id: As in plans. names: Japanese names, the usual one first.
         x_m, y_m: Where, in the map frame; yaw_rad: heading there, or None when any will do.
+        kind: Of a landmark, its kind of object; "" for any other place. Landmarks of one kind share their names; the first of
+            them has the kind as its id, the others `<kind>_2`, `<kind>_3` …
     """
 
     id: str
@@ -22,16 +25,21 @@ class Place:
     x_m: float
     y_m: float
     yaw_rad: float | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class WorldMap:
-    """Bounds (x0, y0, x1, y1) in metres and the places; `home` is the place that charging and 戻って mean."""
+    """Bounds (x0, y0, x1, y1) in metres and the places; `home` is the place that charging and 戻って mean.
+
+    `road` is what a car drives on, None in a world without roads.
+    """
 
     name: str
     bounds_m: tuple[float, float, float, float]
     places: tuple[Place, ...]
     home: str
+    road: RoadMap | None = None
 
     def place(self, place_id: str) -> Place:
         """The place of that id. Raises KeyError with the known ids."""

@@ -69,8 +69,9 @@ def _square(*side_height: tuple[float, float]) -> dict[str, Dimensions]:
 
 
 _PERSON = _one(0.5, 0.3, 1.7)
+_BUILDING = _one(8.0, 6.0, 4.0)
 
-KINDS: dict[str, Kind] = {
+_YARD: dict[str, Kind] = {
     "box": Kind(("箱", "段ボール", "段ボール箱"), "box", "brown", _square((0.3, 0.3), (0.5, 0.5), (0.8, 0.8))),
     "cone": Kind(
         ("コーン", "パイロン", "カラーコーン", "三角コーン"),
@@ -97,7 +98,37 @@ KINDS: dict[str, Kind] = {
     "worker": Kind(("作業員", "作業者", "スタッフ"), "box", "blue", _PERSON),
 }
 
-PEOPLE: frozenset[str] = frozenset({"person", "worker"})
+# a vehicle's depth is its length
+_STREET: dict[str, Kind] = {
+    "child": Kind(("子ども", "子供", "こども"), "box", "yellow", _one(0.4, 0.25, 1.1)),
+    "car": Kind(("車", "乗用車", "自動車"), "box", "white", _one(1.7, 4.2, 1.5)),
+    "kei_truck": Kind(("軽トラ", "軽トラック"), "box", "white", _one(1.48, 3.4, 1.8)),
+    "truck": Kind(("トラック",), "box", "blue", _one(2.4, 8.0, 3.0)),
+    "bus": Kind(("バス",), "box", "green", _one(2.5, 10.5, 3.0)),
+    "bicycle": Kind(("自転車", "チャリ"), "box", "red", _one(0.6, 1.7, 1.7)),
+    "barrier": Kind(("バリケード", "柵"), "box", "yellow", _one(1.5, 0.5, 0.9)),
+    "convenience_store": Kind(("コンビニ", "コンビニエンスストア"), "box", "blue", _BUILDING),
+    "post_office": Kind(("郵便局",), "box", "red", _BUILDING),
+    "gas_station": Kind(("ガソリンスタンド", "ガソスタ", "給油所"), "box", "orange", _BUILDING),
+    "hospital": Kind(("病院",), "box", "white", _BUILDING),
+    "station": Kind(("駅",), "box", "gray", _BUILDING),
+    "park": Kind(("公園",), "box", "green", _BUILDING),
+    "school": Kind(("学校", "小学校"), "box", "brown", _BUILDING),
+    "vending_machine": Kind(("自販機", "自動販売機"), "box", "red", _one(0.9, 0.7, 1.8)),
+    "bus_stop": Kind(("バス停", "バスてい", "停留所"), "box", "blue", _one(0.5, 0.5, 2.2)),
+}
+
+KINDS: dict[str, Kind] = _YARD | _STREET
+YARD_KINDS: tuple[str, ...] = tuple(_YARD)
+# what stands or moves in the street: its own kinds, and some of the yard's
+STREET_KINDS: tuple[str, ...] = (*_STREET, "cone", "person")
+
+PEOPLE: frozenset[str] = frozenset({"person", "worker", "child"})
+VEHICLES: frozenset[str] = frozenset({"car", "kei_truck", "truck", "bus", "bicycle"})
+# kinds that a navigation map knows by name and position
+LANDMARKS: tuple[str, ...] = (
+    "convenience_store", "post_office", "gas_station", "hospital", "station", "park", "school", "vending_machine", "bus_stop",
+)
 
 
 @dataclass(frozen=True)

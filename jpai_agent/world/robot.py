@@ -44,12 +44,39 @@ class CameraSpec:
 
 @dataclass(frozen=True)
 class LidarSpec:
-    """A planar lidar: `beams` over the full circle, 0 rad forward at beam beams/2 when angle_min is −π."""
+    """A lidar: rows of `beams` over the full circle, 0 rad forward at beam beams/2 when angle_min is −π.
+
+    Attributes:
+        height_m: Of its centre above the floor. x_m: ahead of base_link.
+        rows_deg: Elevation of each row, upwards positive; one level row for a planar lidar.
+    """
 
     beams: int
     range_max_m: float
     height_m: float
     rate_hz: float
+    x_m: float = 0.0
+    rows_deg: tuple[float, ...] = (0.0,)
+
+
+@dataclass(frozen=True)
+class Ackermann:
+    """Steering of a car whose base_link is at the middle of the rear axle.
+
+    Attributes:
+        wheelbase_m: Between the axles. steer_max_rad: of the bicycle model's single front wheel; steer_rate_radps: how fast.
+        lateral_mps2: Most acceleration to the side that is asked for.
+    """
+
+    wheelbase_m: float
+    steer_max_rad: float
+    steer_rate_radps: float
+    lateral_mps2: float
+
+    @property
+    def curvature_max_radpm(self) -> float:
+        """Curvature of the tightest circle that base_link can drive."""
+        return math.tan(self.steer_max_rad) / self.wheelbase_m
 
 
 @dataclass(frozen=True)
@@ -69,7 +96,10 @@ class Limits:
 class RobotSpec:
     """One robot: what the controllers, the twin, the gate and perception need to know of it.
 
-    `sha256` is the hash of the robot file and of the model that it names.
+    Attributes:
+        length_m, width_m: The footprint, a rectangle whose middle is center_x_m ahead of base_link.
+        ackermann: Steering of a car; None for a differential drive, which turns on the spot.
+        sha256: Hash of the robot file and of the model that it names.
     """
 
     name: str
@@ -83,11 +113,23 @@ class RobotSpec:
     lidar: LidarSpec
     control_rate_hz: float
     sha256: str
+    center_x_m: float = 0.0
+    ackermann: Ackermann | None = None
 
     @property
     def circumscribed_radius_m(self) -> float:
         """Radius of the circle around base_link that holds the footprint."""
-        return math.hypot(self.length_m, self.width_m) / 2
+        return math.hypot(self.length_m / 2 + abs(self.center_x_m), self.width_m / 2)
+
+    @property
+    def front_m(self) -> float:
+        """Distance of the foremost point from base_link."""
+        return self.center_x_m + self.length_m / 2
+
+    @property
+    def rear_m(self) -> float:
+        """Distance of the rearmost point behind base_link."""
+        return self.length_m / 2 - self.center_x_m
 
     def camera(self, name: str) -> CameraSpec:
         """The camera of that name. Raises KeyError with the known names."""
@@ -109,6 +151,11 @@ def load_robot(name: str) -> RobotSpec:
         cameras = tuple(CameraSpec(**{**c, "position_m": tuple(c["position_m"])}) for c in data.pop("cameras"))
         return RobotSpec(name=name, model_xml=model_xml,
                          sha256=hashlib.sha256(path.read_bytes() + model_xml.read_bytes()).hexdigest(),
-                         limits=Limits(**data.pop("limits")), lidar=LidarSpec(**data.pop("lidar")), cameras=cameras, **data)
+                         limits=Limits(**data.pop("limits")), lidar=_lidar(data.pop("lidar")), cameras=cameras,
+                         ackermann=Ackermann(**data.pop("ackermann")) if "ackermann" in data else None, **data)
     except (KeyError, TypeError) as error:
         raise ValueError(f"robot file {path.name}: {error}") from error
+
+
+def _lidar(data: dict[str, Any]) -> LidarSpec:
+    return LidarSpec(**{**data, "rows_deg": tuple(data.get("rows_deg", (0.0,)))})

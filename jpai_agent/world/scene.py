@@ -56,12 +56,13 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Mover:
-    """A round thing that moves or may move (a person), with the velocity seen last.
+    """A thing that moves or may move, with the velocity seen last: a person, round, or a vehicle, a box.
 
     Attributes:
         x_m, y_m: Centre in the map frame; vx_mps, vy_mps: velocity.
-        radius_m: Radius of its footprint's circle.
+        radius_m: Radius of its footprint's circle; of a box that of the circle around it.
         last_seen_s: Age stamp, on the scene's clock.
+        yaw_rad, half_x_m, half_y_m: Heading and half extents of a box; zero extents for a round thing.
     """
 
     id: str
@@ -73,6 +74,25 @@ class Mover:
     height_m: float
     last_seen_s: float
     sigma_m: float = 0.05
+    yaw_rad: float = 0.0
+    half_x_m: float = 0.0
+    half_y_m: float = 0.0
+
+
+LIGHT_STATES = ("unknown", "red", "yellow", "green")
+
+
+@dataclass(frozen=True)
+class SeenLight:
+    """What was read of a traffic light last.
+
+    Attributes:
+        id: The head's, as in the road map. state: one of LIGHT_STATES. seen_s: when, on the scene's clock.
+    """
+
+    id: str
+    state: str
+    seen_s: float
 
 
 @dataclass(frozen=True)
@@ -107,6 +127,7 @@ class Scene:
         robot: The robot's own state.
         obstacles: Standing things, as oriented boxes.
         movers: Moving things.
+        lights: Traffic lights that were read of late, by head.
     """
 
     id: str
@@ -114,6 +135,7 @@ class Scene:
     robot: RobotState
     obstacles: tuple[Obstacle, ...] = ()
     movers: tuple[Mover, ...] = ()
+    lights: tuple[SeenLight, ...] = ()
 
     def find(self, object_id: str) -> Obstacle | Mover | None:
         """The obstacle or mover of that id, or None when the scene has lost it."""
@@ -127,5 +149,5 @@ class Scene:
             return [round(v, 3) if isinstance(v, float) else v for v in vars(thing).values()]
 
         content = [self.id, round(self.stamp_s, 3), values(self.robot), [values(o) for o in self.obstacles],
-                   [values(m) for m in self.movers]]
+                   [values(m) for m in self.movers], [values(light) for light in self.lights]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()

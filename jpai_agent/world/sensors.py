@@ -27,9 +27,10 @@ class DepthImage:
 
 @dataclass(frozen=True)
 class LidarScan:
-    """One turn of a planar lidar: (n,) ranges in metres, inf where nothing was hit, NaN for a dropout.
+    """One turn of a lidar: (n,) ranges in metres of a planar one, (rows, n) of one with rows; inf where nothing was hit,
+    NaN for a dropout.
 
-    Beam i looks along `angle_min_rad + i * angle_step_rad` in base_link.
+    Beam i looks along `angle_min_rad + i * angle_step_rad` in base_link; the elevations of rows are the robot file's.
     """
 
     stamp_s: float

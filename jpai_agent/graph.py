@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 Value = bool | int | float | str
 
@@ -134,9 +136,38 @@ def default_endpoint(domain_id: int | None = None) -> str:
     return f"ipc://@jpai-vlm-{os.getuid()}-{domain}"
 
 
+# domains in the order in which they are tried; those that were let go last come last
+_order = random.SystemRandom().sample(DOMAINS, len(DOMAINS))
+_locks: dict[int, IO[bytes]] = {}
+
+
 def private_domain(taken: Sequence[int] = ()) -> int:
-    """A ROS domain for one run alone, so that two graphs on a machine do not meet."""
-    return random.SystemRandom().choice([domain for domain in DOMAINS if domain not in taken])
+    """A ROS domain that no other run on this machine has, held by a lock until `release_domain` or the process ends.
+
+    Raises RuntimeError when none is left.
+    """
+    for domain in (d for d in _order if d not in taken and d not in _locks):
+        try:
+            lock = (Path(tempfile.gettempdir()) / f"jpai-domain-{domain}.lock").open("ab")
+        except OSError:
+            continue  # another user's
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _locks[domain] = lock
+        return domain
+    raise RuntimeError(f"all ROS domains from {DOMAINS.start} to {DOMAINS.stop - 1} are in use")
+
+
+def release_domain(domain_id: int) -> None:
+    """Let others have a domain that `private_domain` gave; it comes up again when all others have been used."""
+    lock = _locks.pop(domain_id, None)
+    if lock is not None:
+        _order.remove(domain_id)
+        _order.append(domain_id)
+        lock.close()
 
 
 class GraphError(RuntimeError):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jpai_agent.graph import GraphError, Process, Supervisor, environment, private_domain, processes
+from jpai_agent.graph import GraphError, Process, Supervisor, environment, private_domain, processes, release_domain
 
 ROOT = Path(__file__).parents[1]
 SLEEPER = (
@@ -105,7 +105,9 @@ def test_discovery_stays_on_the_machine():
     values = environment(domain_id=7)
     assert values["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert values["ROS_DOMAIN_ID"] == "7"
-    assert private_domain(taken=[1, 2]) not in (1, 2)
+    domain = private_domain(taken=[1, 2])
+    assert domain not in (1, 2)
+    release_domain(domain)
 
 
 def test_stop_leaves_no_process_behind(modules):
@@ -177,3 +179,15 @@ def test_killing_the_supervisor_ends_its_processes(modules):
     parent.stdout.close()
     # a zombie whose parent is gone is reaped by init
     assert wait_for(lambda: not alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z")
+
+
+def test_a_domain_is_held_until_it_is_released_and_then_comes_last():
+    first = private_domain()
+    second = private_domain()
+    assert second != first
+    script = f"from jpai_agent.graph import DOMAINS, private_domain; private_domain([d for d in DOMAINS if d != {first}])"
+    taken = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert taken.returncode != 0
+    assert "in use" in taken.stderr
+    release_domain(first)
+    assert private_domain() not in (first, second)

@@ -14,7 +14,8 @@ def turn_at() -> SkillSpec:
     the one at it, or the first after it.
     """
     return SkillSpec(
-        "turn_at", "交差点で曲がる、または直進する。at は信号か交差点、nth は何番目か。target があればその手前・その場所・その先の交差点",
+        "turn_at",
+        "交差点で曲がる、または直進する。at は信号か交差点、nth は何番目か。target があればその手前・その場所・その先の交差点",
         {"direction": Choice(("left", "right", "straight"), required=True), "nth": Number(1, 9, "番目"),
          "at": Choice(("crossing", "light")), "target": TargetArg(required=False),
          "when": Choice(("before", "at", "after"))},

@@ -14,7 +14,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from jpai_agent.graph import private_domain
+from jpai_agent.graph import private_domain, release_domain
 
 
 class Graph:
@@ -52,10 +52,14 @@ class Graph:
 @pytest.fixture
 def graph(monkeypatch):
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    context = Context()
-    context.init(domain_id=private_domain())
-    yield (made := Graph(context))
+    context, domain = Context(), private_domain()
+    context.init(domain_id=domain)
+    made = Graph(context)
+    yield made
+    # a shut executor forgets its nodes
+    nodes = made.executor.get_nodes()
     made.executor.shutdown()
-    for node in made.executor.get_nodes():
+    for node in nodes:
         node.destroy_node()
     context.try_shutdown()
+    release_domain(domain)

@@ -1,20 +1,23 @@
 """The registry: every skill of a robot, declared once, is what plans, grammar and docs are made from."""
 
 import importlib
+import json
 import pkgutil
 
 import pytest
 
 from jpai_agent import skills
-from jpai_agent.plan import SkillSpec, Target, TargetArg, json_schema, parse_plan
+from jpai_agent.plan import PlanError, SkillSpec, Target, TargetArg, json_schema, parse_plan
 from jpai_agent.skills.registry import skill
 
 CART = {"stop", "continue", "wait", "say", "go_to", "face", "follow", "look_for", "move", "turn", "return_home",
         "set_speed"}
+CAR = {"stop", "continue", "wait", "say", "drive", "turn_at", "stop_at", "pull_over", "park", "u_turn", "follow", "set_speed"}
 
 
-def test_the_cart_has_the_skills_of_the_design():
-    assert set(skills.skills_for("cart")) == CART
+@pytest.mark.parametrize(("robot", "names"), [("cart", CART), ("car", CAR)])
+def test_each_robot_has_the_skills_of_the_design(robot, names):
+    assert set(skills.skills_for(robot)) == names
 
 
 def test_a_robot_without_skills_is_an_error_that_names_those_that_have_some():
@@ -23,15 +26,15 @@ def test_a_robot_without_skills_is_an_error_that_names_those_that_have_some():
 
 
 def test_a_file_is_a_skill():
-    load = skills.load()
     files = {m.name for m in pkgutil.iter_modules(skills.__path__)} - {"registry"}
-    declared = {name for name in files for value in vars(importlib.import_module(f"jpai_agent.skills.{name}")).values()
-                if isinstance(value, SkillSpec)}
-    assert declared == files
-    assert len(load) == len(files)
+    for name in files:
+        declared = {value.name for value in vars(importlib.import_module(f"jpai_agent.skills.{name}")).values()
+                    if isinstance(value, SkillSpec)}
+        assert len(declared) == 1, name
+    assert {entry.spec.name for entry in skills.load()} == CART | CAR
 
 
-@pytest.mark.parametrize("entry", skills.load().values(), ids=lambda entry: entry.spec.name)
+@pytest.mark.parametrize("entry", skills.load(), ids=lambda entry: f"{entry.spec.name}-{entry.robots[0]}")
 def test_every_skill_is_described_in_japanese_and_says_how_it_moves(entry):
     assert any("ぁ" <= char <= "ん" for char in entry.spec.description)
     assert entry.motion
@@ -86,3 +89,40 @@ def test_a_name_is_taken_once_and_a_skill_belongs_to_a_robot(robots):
         def other():
             """Moves."""
             return SkillSpec("stop" if robots else "hop", "跳ぶ", {})
+
+
+def test_one_name_may_take_other_arguments_on_another_robot():
+    cart, car = (skills.skills_for(robot)["set_speed"].args["speed"] for robot in ("cart", "car"))
+    assert (cart.unit, car.unit) == ("m/s", "km/h")
+
+
+@pytest.mark.parametrize("step", [
+    {"skill": "turn_at", "direction": "left"},
+    {"skill": "turn_at", "direction": "right", "nth": 2, "at": "light"},
+    {"skill": "turn_at", "direction": "straight", "target": {"place": "park"}, "when": "after"},
+    {"skill": "stop_at", "at": "stop_line"},
+    {"skill": "stop_at", "target": {"place": "station"}, "standoff_m": 3, "where": "before"},
+    {"skill": "pull_over"},
+    {"skill": "pull_over", "target": {"label": "白い車", "camera": "front", "point": [400, 500]}, "where": "after"},
+    {"skill": "park", "target": {"place": "slot_3"}},
+    {"skill": "drive"},
+    {"skill": "u_turn"},
+    {"skill": "follow", "target": {"label": "前の車", "camera": "front", "point": [480, 500]}, "until": "target_turns"},
+])
+def test_what_people_ask_of_a_car_is_a_plan(step):
+    text = json.dumps({"decision": "act", "steps": [step], "reason": None}, ensure_ascii=False, separators=(",", ":"))
+    assert parse_plan(text, skills.skills_for("car")).to_json() == text
+
+
+@pytest.mark.parametrize("step", [
+    {"skill": "turn_at"},
+    {"skill": "turn_at", "direction": "left", "nth": 2, "target": {"place": "park"}},
+    {"skill": "stop_at"},
+    {"skill": "stop_at", "at": "stop_line", "target": {"place": "park"}},
+    {"skill": "drive", "distance_m": 10, "target": {"place": "park"}},
+    {"skill": "go_to", "target": {"place": "park"}},
+])
+def test_half_or_contradictory_orders_to_a_car_are_no_plan(step):
+    text = json.dumps({"decision": "act", "steps": [step], "reason": None})
+    with pytest.raises(PlanError):
+        parse_plan(text, skills.skills_for("car"))

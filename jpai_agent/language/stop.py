@@ -3,7 +3,8 @@
 The text is folded (width, kana, elongation) and read in two ways. Said alone, repeated, shouted, with fillers,
 vocatives or politeness around it, a stop word is a stop whatever the robot does. While the robot moves, a stop word
 anywhere is a stop too, unless it is plainly something else (止まらないで, ストップウォッチ, 「止まれ」の看板):
-in doubt, the robot stops.
+in doubt, the robot stops. Vehicles are told where to stop while they drive (コンビニの前で停めて): with a place or a time
+right before it such a verb is part of the instruction, the cries (危ない, 止まれ, ストップ) never are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from jpai_agent.language.stop_words import ALONE_ONLY, COMMANDS, FILLERS, GUARDED, NOT_STOPS
+from jpai_agent.language.stop_words import ALONE_ONLY, COMMANDS, FILLERS, GUARDED, NOT_STOPS, WHERE_ENDS, WHERE_FILLERS
 
 _SEARCHED_CHARS = 2000
 _HIDDEN = "\0"  # stands where a phrase was that is no stop; matches nothing
@@ -53,16 +54,21 @@ _LONGEST = max(map(len, _FILLER_SET | _STOP_SET))
 # 止まっていた, but not 止まっていただけますか
 _NOT_STOPS = re.compile(f"(?:{_alternatives(NOT_STOPS)})(?!(?<=いた)だ)")
 _ANYWHERE = re.compile("|".join([_alternatives(COMMANDS)] + [rf"{guard}{fold(word)}" for word, guard in GUARDED]))
+# verbs by which a vehicle is also told where or for how long to stand
+_ORDINARY = re.compile(r"[止停泊と]ま?っ[てと]|[止と]めて|待|まって|停止|停車")
+_PARKING = "停めて"  # written so, within a longer sentence, it is where the ride ends
+_WHERE = re.compile(f"(?:{_alternatives(WHERE_ENDS)})(?:{_alternatives(WHERE_FILLERS)})*$")
 
 
-def stop_word(text: str, moving: bool) -> bool:
+def stop_word(text: str, moving: bool, *, vehicle: bool = False) -> bool:
     """True when `text` must stop the robot at once.
 
     Args:
         text: Raw text as it was typed or heard.
         moving: The robot moves; then a stop word within a longer sentence stops it too.
+        vehicle: It is a car, which is told where to stop while it drives.
     """
-    return only_stop(text) or (moving and _mentions_stop(text))
+    return only_stop(text) or (moving and _mentions_stop(text, vehicle))
 
 
 def only_stop(text: str) -> bool:
@@ -82,8 +88,16 @@ def only_stop(text: str) -> bool:
     return reached.get(len(folded), False)
 
 
-def _mentions_stop(text: str) -> bool:
-    return _ANYWHERE.search(_folded_without_mentions(text)) is not None
+def _mentions_stop(text: str, vehicle: bool) -> bool:
+    folded = _folded_without_mentions(text)
+    return any(not (vehicle and _says_where(folded, found)) for found in _ANYWHERE.finditer(folded))
+
+
+def _says_where(folded: str, found: re.Match[str]) -> bool:
+    """Whether a vehicle is told to stand somewhere: parking, or a stop verb with a place or a time right before it."""
+    if found[0].startswith(_PARKING):
+        return True
+    return _ORDINARY.match(found[0]) is not None and _WHERE.search(folded[: found.start()].replace(" ", "")) is not None
 
 
 def _folded_without_mentions(text: str) -> str:

@@ -18,6 +18,7 @@ def lines(name):
 
 STOPS = lines("stops.txt")
 CONTROLS = [line.split("\t") for line in lines("controls.txt")]
+VEHICLE = [line.split("\t") for line in lines("vehicle.txt")]
 NEVER = [text for kind, text in CONTROLS if kind == "never"]
 
 
@@ -46,6 +47,16 @@ def test_what_is_no_stop_does_not_stop_a_moving_robot_either(text):
 def test_a_stop_word_within_an_instruction_stops_a_moving_robot(text):
     assert stop_word(text, moving=True)
     assert not only_stop(text)
+
+
+@pytest.mark.parametrize(("kind", "text"), VEHICLE)
+def test_a_car_that_drives_is_told_where_to_stop_and_stops_at_a_cry(kind, text):
+    assert stop_word(text, moving=True, vehicle=True) == (kind == "stop")
+
+
+@pytest.mark.parametrize("text", STOPS)
+def test_a_stop_stops_a_car_too(text):
+    assert stop_word(text, moving=True, vehicle=True)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "。。。", "\ud800", "a" * 10_000_000])

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from jpai_agent.world.robot import Limits
+from jpai_agent.world.robot import Ackermann, Limits
 
 TOLERANCE = 1.0 + 1e-6
+# of a car's lock and lateral acceleration, what passes: controllers stay below the whole, corrections need some room
+LOCK_SHARE, LATERAL_SHARE = 1.02, 1.5
 
 
 class GateState(Enum):
@@ -28,6 +30,8 @@ class GateConfig:
         request_timeout_s: Oldest request that is still passed on.
         heartbeat_timeout_s: Longest silence of the executor.
         sensor_timeouts_s: Longest silence by sensor; only the sensors named here are watched.
+        brakes_for: Of those sensors, the ones whose silence brakes a car comfortably, along the way that is asked for, instead
+            of at once: it still knows where it is and what its lidar sees, and stopping dead endangers those behind.
         stamp_skew_s: Largest difference, to either side, of a message's stamp from the ROS clock.
         estop_timeout_s: Longest silence of the e-stop device, after which it counts as pressed; None where none is fitted.
     """
@@ -35,6 +39,7 @@ class GateConfig:
     request_timeout_s: float = 0.25
     heartbeat_timeout_s: float = 0.3
     sensor_timeouts_s: dict[str, float] = field(default_factory=lambda: {"odom": 0.5, "scan": 0.5, "depth/front": 1.0})
+    brakes_for: frozenset[str] = frozenset({"depth/front"})
     stamp_skew_s: float = 1.0
     estop_timeout_s: float | None = None
 
@@ -57,10 +62,15 @@ class GateOutput:
 
 
 class Gate:
-    """The gate's whole state. Every method takes `now_s`, the gate's monotonic clock; none raises on bad input."""
+    """The gate's whole state. Every method takes `now_s`, the gate's monotonic clock; none raises on bad input.
 
-    def __init__(self, limits: Limits, config: GateConfig | None = None) -> None:
+    Args:
+        ackermann: Steering of a car, whose curvature and lateral acceleration are limited too; None for a cart.
+    """
+
+    def __init__(self, limits: Limits, config: GateConfig | None = None, ackermann: Ackermann | None = None) -> None:
         self.limits = limits
+        self.ackermann = ackermann
         self.config = config or GateConfig()
         self.state = GateState.LOCKED
         self._cause = "not armed"
@@ -74,6 +84,7 @@ class Gate:
         self._plan_id = ""
         self._held_plan_id = ""
         self._last = (0.0, 0.0)
+        self._measured_mps = 0.0
         self._ticked_at_s: float | None = None
 
     def arm(self) -> None:
@@ -122,6 +133,10 @@ class Gate:
         if abs(stamp_skew_s) <= self.config.stamp_skew_s:
             self._seen_at_s[name] = now_s
 
+    def rolls(self, v_mps: float) -> None:
+        """The speed that odometry tells: a car under way is not braked to standstill before it may go on."""
+        self._measured_mps = v_mps if math.isfinite(v_mps) and self.ackermann is not None else 0.0
+
     def plan_accepted(self, plan_id: str, stops_known: int | None = None) -> None:
         """A plan begins; another one than the one that was stopped releases a hold.
 
@@ -164,7 +179,9 @@ class Gate:
         reasons = self._doubts(now_s)
         period_s = 0.0 if self._ticked_at_s is None else max(0.0, now_s - self._ticked_at_s)
         self._ticked_at_s = now_s
-        if reasons or self._request is None:
+        silent = tuple(f"no {name}" for name in self._silent(now_s) if self._brakes_softly(name))
+        only_silent = bool(silent) and set(reasons) <= set(silent)
+        if self._request is None or (reasons and not only_silent):
             self._last = (0.0, 0.0)
             return GateOutput(0.0, 0.0, self.state, reasons or (self._cause or "no request",))
         wanted_v, wanted_w = self._request
@@ -172,12 +189,29 @@ class Gate:
         v = min(max(wanted_v, -limits.reverse_mps), limits.forward_mps)
         w = min(max(wanted_w, -limits.yaw_radps), limits.yaw_radps)
         # speeding up is ramped; slowing down never waits
-        v = self._ramp(self._last[0], v, limits.accel_mps2 * period_s)
-        w = self._ramp(self._last[1], w, limits.yaw_accel_radps2 * period_s)
+        last_mps = max(self._last[0], self._measured_mps, key=abs)
+        v = self._ramp(last_mps, v, limits.accel_mps2 * period_s)
+        if reasons:
+            v = math.copysign(min(abs(v), max(abs(last_mps) - limits.brake_mps2 * period_s, 0.0)), v)
+        if self.ackermann is None:
+            w = self._ramp(self._last[1], w, limits.yaw_accel_radps2 * period_s)
+        else:
+            w = self._steered(v, w * v / wanted_v if wanted_v else 0.0)
         self._last = (v, w)
         limited = tuple(name for name, wanted, got in (("speed limited", wanted_v, v), ("turn limited", wanted_w, w))
                         if abs(wanted - got) > 1e-6)
-        return GateOutput(v, w, self.state, limited)
+        return GateOutput(v, w, self.state, reasons or limited)
+
+    def _steered(self, v: float, w: float) -> float:
+        """The turn rate of a car at speed v, within its lock and a margin over the lateral acceleration that is asked for."""
+        assert self.ackermann is not None
+        most = abs(v) * self.ackermann.curvature_max_radpm * LOCK_SHARE
+        if v:
+            most = min(most, self.ackermann.lateral_mps2 * LATERAL_SHARE / abs(v))
+        return min(max(w, -most), most)
+
+    def _brakes_softly(self, sensor: str) -> bool:
+        return self.ackermann is not None and sensor in self.config.brakes_for
 
     def _watch_estop(self, now_s: float) -> None:
         timeout_s = self.config.estop_timeout_s
@@ -192,10 +226,13 @@ class Gate:
             doubts.append("no heartbeat")
         if self._request is not None and not 0 <= now_s - self._request_at_s <= self.config.request_timeout_s:
             doubts.append("request stale")
-        for name, timeout_s in self.config.sensor_timeouts_s.items():
-            if not 0 <= now_s - self._seen_at_s.get(name, -math.inf) <= timeout_s:
-                doubts.append(f"no {name}")
+        doubts += [f"no {name}" for name in self._silent(now_s)]
         return tuple(doubts)
+
+    def _silent(self, now_s: float) -> list[str]:
+        """The watched sensors that have not been heard of for too long."""
+        return [name for name, timeout_s in self.config.sensor_timeouts_s.items()
+                if not 0 <= now_s - self._seen_at_s.get(name, -math.inf) <= timeout_s]
 
     @staticmethod
     def _ramp(last: float, wanted: float, most: float) -> float:

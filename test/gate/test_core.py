@@ -235,3 +235,66 @@ def test_whatever_arrives_the_output_is_finite_within_limits_and_zero_unless_ope
             assert (output.v_mps, output.w_radps) == (0.0, 0.0) and output.reasons
         assert abs(output.v_mps) <= abs(last_v) + LIMITS.accel_mps2 * max(0.0, now_s - before_s) * 1.001 + 1e-9
         last_v = output.v_mps
+
+
+# a car
+
+CAR = load_robot("car")
+CAR_CONFIG = GateConfig(sensor_timeouts_s={"odom": 0.5, "scan": 0.5, "depth/front": 0.5})
+
+
+def drive_car(gate: Gate, v: float, w: float, start_s: float, seconds: float, silent: str = ""):
+    """Request (v, w) of a car's gate, one of its sensors silent; the outputs and the time."""
+    outputs, now_s = [], start_s
+    for _ in range(int(seconds / PERIOD_S)):
+        now_s += PERIOD_S
+        gate.heartbeat(now_s)
+        for name in CAR_CONFIG.sensor_timeouts_s:
+            if name != silent:
+                gate.sensor(name, now_s)
+        gate.request(v, w, now_s)
+        outputs.append(gate.tick(now_s))
+    return outputs, now_s
+
+
+def car_gate() -> Gate:
+    gate = Gate(CAR.limits, CAR_CONFIG, CAR.ackermann)
+    gate.arm()
+    return gate
+
+
+def test_a_car_is_held_to_its_lock_and_to_its_lateral_acceleration():
+    slow = drive_car(car_gate(), 1.0, 1.0, 0.0, 4.0)[0][-1]
+    fast = drive_car(car_gate(), 10.0, 1.0, 0.0, 8.0)[0][-1]
+    assert slow.w_radps / slow.v_mps <= 1.03 * CAR.ackermann.curvature_max_radpm
+    assert fast.v_mps * fast.w_radps <= 1.51 * CAR.ackermann.lateral_mps2
+    assert "turn limited" in slow.reasons and "turn limited" in fast.reasons
+
+
+def test_a_cars_curve_keeps_its_radius_while_its_speed_is_ramped():
+    outputs, _ = drive_car(car_gate(), 4.0, 0.4, 0.0, 1.0)
+    assert all(o.w_radps == pytest.approx(0.1 * o.v_mps) for o in outputs[1:])
+
+
+def test_a_car_that_loses_its_camera_brakes_comfortably_along_its_way_and_one_without_odometry_at_once():
+    for silent, softly in (("depth/front", True), ("odom", False), ("scan", False)):
+        gate = car_gate()
+        _, now_s = drive_car(gate, 8.0, 0.08, 0.0, 5.0)
+        outputs, _ = drive_car(gate, 8.0, 0.08, now_s, 4.0, silent)
+        braking = [o for o in outputs if o.reasons]
+        assert f"no {silent}" in braking[0].reasons
+        assert braking[-1].v_mps == 0.0
+        if softly:
+            steps = [a.v_mps - b.v_mps for a, b in zip(braking, braking[1:], strict=False)]
+            assert max(steps) <= CAR.limits.brake_mps2 * PERIOD_S * 1.01
+            assert braking[10].w_radps == pytest.approx(0.01 * braking[10].v_mps)
+        else:
+            assert braking[0].v_mps == 0.0
+
+
+def test_a_car_that_rolls_goes_on_from_its_speed():
+    gate = car_gate()
+    gate.rolls(8.0)
+    assert drive_car(gate, 8.0, 0.0, 0.0, 0.1)[0][-1].v_mps == pytest.approx(8.0)
+    gate.rolls(math.nan)
+    assert drive_car(car_gate(), 8.0, 0.0, 0.0, 0.1)[0][-1].v_mps < 0.5

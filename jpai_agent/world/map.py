@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from jpai_agent.world.objects import KINDS, LANDMARKS, ObjectSpec
 from jpai_agent.world.paths import resource
 from jpai_agent.world.road import RoadMap
 
@@ -48,13 +52,34 @@ class WorldMap:
                 return place
         raise KeyError(f"map {self.name} has no place {place_id!r}; it has {', '.join(p.id for p in self.places)}")
 
+    def with_landmarks(self, objects: Iterable[ObjectSpec]) -> WorldMap:
+        """The map of an episode: a place more for each of the objects that is a landmark, in their order, facing as it does."""
+        seen: Counter[str] = Counter()
+        places = []
+        for spec in objects:
+            if spec.kind in LANDMARKS:
+                seen[spec.kind] += 1
+                place_id = spec.kind if seen[spec.kind] == 1 else f"{spec.kind}_{seen[spec.kind]}"
+                x, y, heading_deg = spec.pose
+                places.append(Place(place_id, KINDS[spec.kind].names_ja, x, y, math.radians(heading_deg), spec.kind))
+        return replace(self, places=(*self.places, *places))
+
 
 def load_map(name: str) -> WorldMap:
-    """Read `sim/worlds/<name>.json`. Raises ValueError naming the known worlds when there is none."""
+    """Read `sim/worlds/<name>.json`, and the Lanelet2 file that it names where the world has roads.
+
+    Raises ValueError naming the known worlds when there is none.
+    """
     path = resource("sim", "worlds", f"{name}.json")
     if not path.is_file():
         known = sorted(p.stem for p in resource("sim", "worlds").glob("*.json"))
         raise ValueError(f"unknown world {name!r}; known worlds: {', '.join(known)}")
     data = json.loads(path.read_text(encoding="utf-8"))
     places = tuple(Place(p["id"], tuple(p["names"]), p["xy_m"][0], p["xy_m"][1], p.get("yaw_rad")) for p in data["places"])
-    return WorldMap(name, tuple(data["bounds_m"]), places, data["home"])
+    road = None
+    if "road" in data:
+        # only worlds with roads need lanelet2
+        from jpai_agent.world.road_file import load_road
+
+        road = load_road(path.with_name(data["road"]), tuple(data["origin_deg"]))
+    return WorldMap(name, tuple(data["bounds_m"]), places, data["home"], road)

@@ -35,13 +35,19 @@ class Lane:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where roads meet: centre, half the width of its square, and whether lights rule it."""
+    """Where roads meet: its centre, and whether lights rule it.
+
+    Attributes:
+        half_m: Half the width of its square, which its stop lines bound: the lanes through it begin and end there.
+        kerb_m: From its centre lines to the kerbs: half the width of the smaller square that all its traffic crosses.
+    """
 
     id: str
     x_m: float
     y_m: float
     half_m: float
     lights: bool
+    kerb_m: float = 4.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How a car drives on roads: ways on the road map, and the programs that follow them."""

@@ -5,55 +5,32 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import mujoco
 import numpy as np
 
-from jpai_agent.sim.driver import DriverParameters, MotorDriver
-from jpai_agent.sim.sensors import ColorNoise, WheelOdometry, noisy_depth, noisy_fix, noisy_ranges
+from jpai_agent.sim.car import CarGear, CarPhysics
+from jpai_agent.sim.cart import TRACK_M as TRACK_M
+from jpai_agent.sim.cart import WHEEL_RADIUS_M as WHEEL_RADIUS_M
+from jpai_agent.sim.cart import CartGear, CartPhysics
+from jpai_agent.sim.sensors import ColorNoise, noisy_depth, noisy_fix, noisy_ranges, noisy_rows
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.twin.worlds import LIDAR_GROUPS, OBJECT_PREFIX, ROBOT_BODY, build_yard, place_movers, robot_geoms
 from jpai_agent.world.objects import ObjectSpec, motion_pose
-from jpai_agent.world.robot import RobotSpec
+from jpai_agent.world.robot import LidarSpec, RobotSpec
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Observation
 
 PHYSICS_STEP_S = 0.01
 ODOMETRY_HZ, FIX_HZ = 20.0, 10.0
-# cart.xml: radius and distance of the driven wheels
-WHEEL_RADIUS_M, TRACK_M = 0.1, 0.43
-_WHEELS = ("wheel_left", "wheel_right")
+STREAM_HZ = 5.0
 
 
 class SimulationDiverged(RuntimeError):
     """The physics blew up; nothing after it means anything."""
-
-
-@dataclass(frozen=True)
-class Physics:
-    """What a seed draws and nobody tells the agent.
-
-    Attributes:
-        wheel_friction: Coulomb coefficient (the model file says 0.9). payload_kg: on top of the robot's own mass.
-        rolling: factor on the wheels' damping.
-    """
-
-    wheel_friction: float
-    payload_kg: float
-    rolling: float
-    driver: DriverParameters
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Physics:
-        """Dry to dusty floor, empty to a 12 kg load, bearings from new to worn."""
-        return cls(
-            float(rng.uniform(0.6, 1.0)),
-            float(rng.uniform(0.0, 12.0)),
-            float(rng.uniform(0.5, 3.0)),
-            DriverParameters.draw(rng),
-        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +40,9 @@ class Truth:
     Attributes:
         pose: (3,) x, y, yaw of base_link. velocity: (3,) forward, left, turn rate of base_link in its own frame.
         objects: (n, 3) x, y, heading_deg of the objects in the order of the scene.
-        contacts: Ids of the objects, or `wall_*`, that the robot has touched since the truth was asked last.
+        contacts: Ids of the objects, or names of the fixed geoms (`wall_*`), that the robot has touched since the truth was
+            asked last.
+        lights: State of each traffic light head by its id: "red", "yellow" or "green".
     """
 
     time_s: float
@@ -71,17 +50,23 @@ class Truth:
     velocity: np.ndarray
     objects: np.ndarray
     contacts: frozenset[str]
+    lights: Mapping[str, str] = field(default_factory=dict)
 
 
 class SimRobot:
     """A robot in a world. It has no clock of its own: `step` advances it.
 
     Args:
-        robot: Geometry, limits and sensors. world: "yard". objects: what stands and moves there.
+        robot: Geometry, limits and sensors. world: "yard" or "street". objects: what stands and moves there.
         robot_pose: (x, y, heading_deg) in the map frame. robot_speed_mps: forward speed at the start.
+        lights: Traffic lights of an episode that have phases of their own.
         seed: Draws looks, physics and every sensor's noise, each from a stream of its own.
         renderer: One to share, as loading it costs; a renderer belongs to one thread. Without it one is made when
             needed.
+        stream: Names of cameras whose colour frames `observe` delivers by itself.
+
+    Attributes:
+        streaming: The cameras of `stream`; whoever looks may change the set at any time.
     """
 
     def __init__(
@@ -92,25 +77,25 @@ class SimRobot:
         *,
         robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
         robot_speed_mps: float = 0.0,
+        lights: Sequence[Any] = (),
         seed: int = 0,
         renderer: SceneRenderer | None = None,
+        stream: Iterable[str] = (),
     ) -> None:
-        if world != "yard":
-            raise ValueError(f"unknown world {world!r}; known worlds: yard")
         streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
         self.robot, self.objects = robot, tuple(objects)
-        self.physics = Physics.draw(streams[1])
-        self._model = build_yard(
-            objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml
-        ).compile()
+        self.streaming = {robot.camera(name).name for name in stream}
+        if world != "yard":
+            raise ValueError(f"unknown world {world!r}; known worlds: yard")
+        built = build_yard(objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml)
+        self._model = built.compile()
         self._data = mujoco.MjData(self._model)
-        self._model.opt.timestep = PHYSICS_STEP_S
-        self._apply_physics()
+        yaw_rad = math.radians(robot_pose[2])
+        gear = (self._model, self._data, robot, robot_speed_mps, yaw_rad, streams[1], streams[2])
+        self._gear: CartGear | CarGear = CartGear(*gear) if robot.ackermann is None else CarGear(*gear)
+        self._model.opt.timestep = PHYSICS_STEP_S / self._gear.substeps
         self._index()
-        self._driver = MotorDriver(robot.limits, self.physics.driver, WHEEL_RADIUS_M, TRACK_M, robot_speed_mps)
-        self._start_moving(robot_speed_mps, math.radians(robot_pose[2]))
         mujoco.mj_forward(self._model, self._data)
-        self._odometry = WheelOdometry(streams[2], WHEEL_RADIUS_M, TRACK_M)
         self._fix_rng, self._lidar_rng, self._depth_rng = streams[3:6]
         self._color_noise = ColorNoise(streams[6])
         self._due_s: dict[str, float] = {}
@@ -120,6 +105,11 @@ class SimRobot:
         self._own_renderer: SceneRenderer | None = None
         self._loaded = False
         self.spent_s: dict[str, float] = defaultdict(float)
+
+    @property
+    def physics(self) -> CartPhysics | CarPhysics:
+        """What the seed has drawn of the robot's mechanics."""
+        return self._gear.physics
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -139,19 +129,19 @@ class SimRobot:
     @property
     def rejected_commands(self) -> int:
         """How many commands the motor driver has refused because they were not finite."""
-        return self._driver.rejected
+        return self._gear.driver.rejected
 
     def command(self, v_mps: float, w_radps: float) -> None:
         """Ask the motors for forward speed and turn rate. A value that is not finite stops the robot."""
-        self._driver.command(v_mps, w_radps, self.time_s)
+        self._gear.driver.command(v_mps, w_radps, self.time_s)
 
     def step(self, dt_s: float) -> None:
         """Advance by dt_s, rounded to physics steps of 10 ms. Raises SimulationDiverged."""
         with self._timed("physics"):
             for _ in range(round(dt_s / PHYSICS_STEP_S)):
-                self._data.ctrl[:] = self._driver.step(self.time_s, PHYSICS_STEP_S)
+                self._data.ctrl[:] = self._gear.controls(self.time_s, PHYSICS_STEP_S, self._velocity(self._pose()[2])[0])
                 place_movers(self._model, self._data, self.objects, self.time_s)
-                mujoco.mj_step(self._model, self._data)
+                mujoco.mj_step(self._model, self._data, self._gear.substeps)
                 self._steps += 1
                 self._note_contacts()
             # an autoreset would set time back and say so in the warnings
@@ -171,11 +161,7 @@ class SimRobot:
         place_movers(self._model, self._data, self.objects, now)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        odometry = (
-            self._odometry.read(self._data.qpos[self._wheel_qpos], now)
-            if self._is_due("odometry", ODOMETRY_HZ)
-            else None
-        )
+        odometry = self._gear.odometry(self._pose(), now) if self._is_due("odometry", ODOMETRY_HZ) else None
         fix = noisy_fix(self._pose(), now, self._fix_rng) if self._is_due("fix", FIX_HZ) else None
         scan = self._scan(now) if self._is_due("lidar", self.robot.lidar.rate_hz) else None
         depths = {
@@ -183,7 +169,8 @@ class SimRobot:
             for camera in self.robot.cameras
             if camera.depth_rate_hz > 0 and self._is_due(f"depth/{camera.name}", camera.depth_rate_hz)
         }
-        return Observation(now, odometry, fix, scan, {}, depths)
+        images = {name: self.capture(name) for name in sorted(self.streaming) if self._is_due(f"image/{name}", STREAM_HZ)}
+        return Observation(now, odometry, fix, scan, images, depths)
 
     def capture(self, camera: str) -> Image:
         """A colour frame of now. Raises KeyError for a camera that the robot does not have."""
@@ -211,12 +198,9 @@ class SimRobot:
     def truth(self) -> Truth:
         """The true state, and the contacts since the last call. Not for the agent."""
         contacts, self._touched = frozenset(self._touched), set()
-        velocity = self._data.qvel[self._base_qvel : self._base_qvel + 6]
         pose = self._pose()
-        cos, sin = math.cos(pose[2]), math.sin(pose[2])
-        local = np.array([cos * velocity[0] + sin * velocity[1], -sin * velocity[0] + cos * velocity[1], velocity[5]])
         objects = np.array([motion_pose(thing, self.time_s) for thing in self.objects]).reshape(-1, 3)
-        return Truth(self.time_s, pose, local, objects, contacts)
+        return Truth(self.time_s, pose, self._velocity(pose[2]), objects, contacts, {})
 
     def close(self) -> None:
         """Free the renderer, unless it is shared."""
@@ -230,23 +214,10 @@ class SimRobot:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _apply_physics(self) -> None:
-        model, drawn = self._model, self.physics
-        base = model.body(ROBOT_BODY).id
-        heavier = 1.0 + drawn.payload_kg / model.body_mass[base]
-        model.body_mass[base] *= heavier
-        model.body_inertia[base] *= heavier
-        for wheel in _WHEELS:
-            model.geom_friction[model.geom(wheel).id, 0] = drawn.wheel_friction
-            model.dof_damping[model.joint(wheel).dofadr[0]] *= drawn.rolling
-        mujoco.mj_setConst(model, self._data)
-
     def _index(self) -> None:
         model = self._model
         base = model.joint("base")
         self._base_qpos, self._base_qvel = int(base.qposadr[0]), int(base.dofadr[0])
-        self._wheel_qpos = [int(model.joint(w).qposadr[0]) for w in _WHEELS]
-        self._wheel_qvel = [int(model.joint(w).dofadr[0]) for w in _WHEELS]
         self._is_robot = robot_geoms(model)
         floor = model.geom("floor").id
         self._touchable = ~self._is_robot
@@ -256,19 +227,18 @@ class SimRobot:
             name[len(OBJECT_PREFIX) :] if name.startswith(OBJECT_PREFIX) else model.geom(i).name
             for i, name in enumerate(bodies)
         ]
-        lidar = self.robot.lidar
-        angles = -math.pi + np.arange(lidar.beams) * (2 * math.pi / lidar.beams)
-        self._beams = np.stack([np.cos(angles), np.sin(angles), np.zeros(lidar.beams)], axis=1)
-        self._hit_geom, self._hit_m = np.zeros(lidar.beams, dtype=np.int32), np.zeros(lidar.beams)
-
-    def _start_moving(self, v_mps: float, yaw_rad: float) -> None:
-        start = self._base_qvel
-        self._data.qvel[start : start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)
-        self._data.qvel[self._wheel_qvel] = v_mps / WHEEL_RADIUS_M
+        self._beams = _beams(self.robot.lidar).reshape(-1, 3)
+        self._hit_geom, self._hit_m = np.zeros(len(self._beams), dtype=np.int32), np.zeros(len(self._beams))
 
     def _pose(self) -> np.ndarray:
         x, y, _, qw, qx, qy, qz = self._data.qpos[self._base_qpos : self._base_qpos + 7]
         return np.array([x, y, math.atan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))])
+
+    def _velocity(self, yaw_rad: float) -> np.ndarray:
+        """(3,) forward, left and turn rate of base_link in its own frame."""
+        x, y, turn = self._data.qvel[[self._base_qvel, self._base_qvel + 1, self._base_qvel + 5]]
+        cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+        return np.array([cos * x + sin * y, cos * y - sin * x, turn])
 
     def _note_contacts(self) -> None:
         pairs = self._data.contact.geom
@@ -290,7 +260,7 @@ class SimRobot:
         with self._timed("lidar"):
             lidar = self.robot.lidar
             turned = self._data.body(ROBOT_BODY).xmat.reshape(3, 3)
-            origin = self._data.body(ROBOT_BODY).xpos + turned @ [0.0, 0.0, lidar.height_m]
+            origin = self._data.body(ROBOT_BODY).xpos + turned @ [lidar.x_m, 0.0, lidar.height_m]
             rays = np.ascontiguousarray(self._beams @ turned.T)
             mujoco.mj_multiRay(
                 self._model,
@@ -303,10 +273,14 @@ class SimRobot:
                 self._hit_geom,
                 self._hit_m,
                 None,
-                lidar.beams,
+                len(rays),
                 lidar.range_max_m * 1.1,
             )
-            ranges = noisy_ranges(self._hit_m, lidar.range_max_m, self._lidar_rng)
+            if len(lidar.rows_deg) == 1:
+                ranges = noisy_ranges(self._hit_m, lidar.range_max_m, self._lidar_rng)
+            else:
+                rows = self._hit_m.reshape(len(lidar.rows_deg), lidar.beams)
+                ranges = noisy_rows(rows, lidar.range_max_m, self._lidar_rng)
             return LidarScan(now_s, ranges, -math.pi, 2 * math.pi / lidar.beams, lidar.range_max_m)
 
     def _depth(self, camera: str, now_s: float) -> DepthImage:
@@ -331,3 +305,11 @@ class SimRobot:
             yield
         finally:
             self.spent_s[part] += time.process_time() - start
+
+
+def _beams(lidar: LidarSpec) -> np.ndarray:
+    """(rows, n, 3) unit directions in base_link; a level row looks along its azimuth alone."""
+    azimuth = -math.pi + np.arange(lidar.beams) * (2 * math.pi / lidar.beams)
+    level = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(lidar.beams)], axis=1)
+    rise = np.radians(lidar.rows_deg)[:, None, None]
+    return np.asarray(level * np.cos(rise) + np.array([0.0, 0.0, 1.0]) * np.sin(rise))

@@ -13,6 +13,10 @@ RANGE_NOISE = 0.01
 LIDAR_DROPOUT = 0.005
 # a pixel whose neighbour is farther by this share looks past an edge; half of these give no reading
 EDGE_STEP, EDGE_DROPOUT = 0.04, 0.5
+# a lidar's narrow beam is lost at an edge less often than a pixel
+LIDAR_EDGE_DROPOUT = 0.15
+# a small MEMS gyroscope once its bias was taken out at rest (assumed)
+GYRO_SIGMA_RADPS, GYRO_BIAS_RADPS = 0.003, 0.0005
 COLOR_SIGMA = 3.0
 _NOISE_TILE_PX = 1024
 
@@ -50,6 +54,35 @@ class WheelOdometry:
         return Odometry(now_s, self._pose.copy(), way / step_s, turn / step_s)
 
 
+class AxleOdometry:
+    """Dead reckoning of a car: the way from the two rear wheels, the turn from a gyroscope, each up to 1 % off."""
+
+    def __init__(self, rng: np.random.Generator, wheel_radius_m: float) -> None:
+        self._rng = rng
+        scales = 1.0 + rng.uniform(-0.01, 0.01, 2)
+        self._radius_m, self._turn_scale = wheel_radius_m * scales[0], scales[1]
+        self._bias_radps = float(rng.normal(0.0, GYRO_BIAS_RADPS))
+        self._last: tuple[np.ndarray, float, float] | None = None
+        self._pose = np.zeros(3)
+
+    def read(self, wheel_angles: np.ndarray, yaw_rad: float, now_s: float) -> Odometry:
+        """The odometry message for rear wheel angles (2,) in rad and the true heading; the first one is the origin."""
+        if self._last is None:
+            self._last = wheel_angles.copy(), yaw_rad, now_s
+            return Odometry(now_s, self._pose.copy(), 0.0, 0.0)
+        angles, last_yaw_rad, last_s = self._last
+        self._last = wheel_angles.copy(), yaw_rad, now_s
+        step_s = max(now_s - last_s, 1e-3)
+        ways = (wheel_angles - angles) * self._radius_m * (1.0 + RANGE_NOISE * self._rng.standard_normal(2))
+        rate_noise = self._bias_radps + GYRO_SIGMA_RADPS * self._rng.standard_normal()
+        turn = self._turn_scale * math.remainder(yaw_rad - last_yaw_rad, math.tau) + rate_noise * step_s
+        way = float(ways.mean())
+        x, y, yaw = self._pose
+        middle = yaw + turn / 2
+        self._pose = np.array([x + way * math.cos(middle), y + way * math.sin(middle), math.remainder(yaw + turn, math.tau)])
+        return Odometry(now_s, self._pose.copy(), way / step_s, turn / step_s)
+
+
 def noisy_fix(pose: np.ndarray, now_s: float, rng: np.random.Generator) -> Localization:
     """A localiser's fix of the true pose (3,): σ 3 cm and 1°."""
     x, y, yaw = pose + rng.standard_normal(3) * [FIX_SIGMA_M, FIX_SIGMA_M, FIX_SIGMA_RAD]
@@ -61,6 +94,17 @@ def noisy_ranges(ranges_m: np.ndarray, range_max_m: float, rng: np.random.Genera
     noisy = ranges_m * (1.0 + RANGE_NOISE * rng.standard_normal(len(ranges_m)))
     noisy[(ranges_m < 0) | (ranges_m > range_max_m)] = np.inf
     noisy[rng.random(len(ranges_m)) < LIDAR_DROPOUT] = np.nan
+    return noisy
+
+
+def noisy_rows(ranges_m: np.ndarray, range_max_m: float, rng: np.random.Generator) -> np.ndarray:
+    """Ranges (rows, n) of a lidar with rows as `noisy_ranges` makes them, with more dropouts along edges within a row."""
+    noisy = noisy_ranges(ranges_m.reshape(-1), range_max_m, rng).reshape(ranges_m.shape)
+    seen = np.where((ranges_m < 0) | (ranges_m > range_max_m), 2 * range_max_m, ranges_m)
+    after = np.roll(seen, -1, axis=1)
+    jump = np.abs(after - seen) > EDGE_STEP * np.minimum(after, seen) + 0.1
+    at = np.flatnonzero(jump | np.roll(jump, 1, axis=1))
+    noisy.reshape(-1)[at[rng.random(len(at)) < LIDAR_EDGE_DROPOUT]] = np.nan
     return noisy
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +166,11 @@ def _xy(line: Any) -> np.ndarray:
 
 def _resampled(xy: np.ndarray) -> np.ndarray:
     """The same line with its long pieces cut into points SPACING_M apart."""
-    pieces = [np.linspace(a, b, max(1, round(math.dist(a, b) / SPACING_M)) + 1)[:-1] for a, b in pairwise(xy)]
-    return np.concatenate([*pieces, xy[-1:]])
+    length = np.hypot(*np.diff(xy, axis=0).T)
+    cuts = np.maximum(1, np.round(length / SPACING_M)).astype(int)
+    piece = np.repeat(np.arange(len(cuts)), cuts)
+    share = (np.arange(len(piece)) - np.repeat(np.cumsum(cuts) - cuts, cuts)) / cuts[piece]
+    return np.concatenate([xy[piece] + share[:, None] * (xy[piece + 1] - xy[piece]), xy[-1:]])
 
 
 def _width(lanelet: Any) -> float:

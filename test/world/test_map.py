@@ -42,7 +42,7 @@ def test_an_unknown_world_is_named_with_the_known_ones():
 def test_a_road_file_that_is_none_is_named(tmp_path):
     bad = tmp_path / "bad.osm"
     bad.write_text("<osm>", encoding="utf-8")
-    with pytest.raises(ValueError, match="bad.osm"):
+    with pytest.raises(ValueError, match=r"bad\.osm"):
         load_road(bad, (35.0, 139.0))
 
 

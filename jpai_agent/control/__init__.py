@@ -5,12 +5,22 @@ to poses at a wanted gap and side (`goals`), straight lines, turns, waits, follo
 plain JSON; what waits for a look is left out (`pending_from`). `ProgramRunner` ticks a program for N robots at once
 over a `View`, arrays in the map frame: `tracking` and `following` want a speed, `safety` lowers it for what is in the
 way, ramps keep it within the robot's limits. Nothing here reads a sensor.
+
+A car's programs are made and driven by `road`; `compile_program` and `runner_for` choose by the robot.
 """
 
 from jpai_agent.control.compile import compile_program
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.program import Program
+from jpai_agent.control.road.runner import RoadRunner
 from jpai_agent.control.runner import Command, ProgramRunner
 from jpai_agent.control.view import View, view_from_scene
+from jpai_agent.world.robot import RobotSpec
 
-__all__ = ["Command", "Program", "ProgramError", "ProgramRunner", "View", "compile_program", "view_from_scene"]
+__all__ = ["Command", "Program", "ProgramError", "ProgramRunner", "RoadRunner", "View", "compile_program", "runner_for",
+           "view_from_scene"]
+
+
+def runner_for(program: Program, robot: RobotSpec, n: int = 1) -> ProgramRunner | RoadRunner:
+    """The runner that ticks a program for N robots of that kind."""
+    return ProgramRunner(program, robot, n) if robot.ackermann is None else RoadRunner(program, robot, n)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from jpai_agent.control.road.segments import FollowVehicle, RoadDrive
 from jpai_agent.control.segments import (
     Drive,
     Follow,
@@ -23,6 +25,8 @@ from jpai_agent.world.robot import RobotSpec
 
 FOLLOW_ENVELOPE_S = 15.0
 LOOK_S = 24.0
+# of a drive that only carries on, so much counts
+CARRY_ON_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,21 @@ class Program:
         pending_from: Index of the plan's first step that is not in it, because its target waits to be seen; None when
             all are.
         target_ids: The scene's things that are meant to be approached.
+        crosswalks: Where the crosswalks are that a car's drives have marks of: (id, x, y, yaw, half extent along the road
+            that it crosses, half extent across it).
     """
 
     segments: tuple[Segment, ...]
     start: tuple[float, float, float]
     pending_from: int | None = None
     target_ids: tuple[str, ...] = ()
+    crosswalks: tuple[tuple[str, float, float, float, float, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {"segments": [s.to_dict() for s in self.segments], "start": list(self.start),
-                "pending_from": self.pending_from, "target_ids": list(self.target_ids)}
+                "pending_from": self.pending_from, "target_ids": list(self.target_ids),
+                "crosswalks": [list(c) for c in self.crosswalks]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Program:
@@ -52,7 +60,7 @@ class Program:
         try:
             x, y, yaw = values["start"]
             return cls(tuple(segment_from_dict(s) for s in values["segments"]), (float(x), float(y), float(yaw)),
-                       values["pending_from"], tuple(values["target_ids"]))
+                       values["pending_from"], tuple(values["target_ids"]), tuple(map(_crosswalk, values["crosswalks"])))
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a program: {error}") from error
 
@@ -66,14 +74,23 @@ class Program:
 
     def way(self) -> list[tuple[float, float]]:
         """The points of all its paths, from its start."""
-        return [self.start[:2]] + [p for s in self.segments if isinstance(s, Drive) for p in s.points[::4]]
+        return [self.start[:2]] + [p for s in self.segments if isinstance(s, (Drive, RoadDrive)) for p in s.points[::4]]
+
+
+def _crosswalk(values: Any) -> tuple[str, float, float, float, float, float]:
+    name, x, y, yaw, along, across = values
+    return str(name), float(x), float(y), float(yaw), float(along), float(across)
+
+
+def _length_m(points: Any) -> float:
+    return sum(((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2) ** 0.5 for a, b in pairwise(points))
 
 
 def _duration_s(segment: Segment, robot: RobotSpec) -> float:
     if isinstance(segment, Drive):
-        length_m = sum(((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2) ** 0.5
-                       for a, b in zip(segment.points, segment.points[1:], strict=False))
-        return length_m / segment.cruise_mps + 4.0
+        return _length_m(segment.points) / segment.cruise_mps + 4.0
+    if isinstance(segment, RoadDrive):
+        return CARRY_ON_S if segment.carry_on else _road_drive_s(segment)
     if isinstance(segment, Straight):
         top = segment.cruise_mps if segment.distance_m > 0 else min(segment.cruise_mps, robot.limits.reverse_mps)
         return abs(segment.distance_m) / top + 2.0
@@ -85,7 +102,14 @@ def _duration_s(segment: Segment, robot: RobotSpec) -> float:
         return segment.duration_s
     if isinstance(segment, Say):
         return 1.0
-    if isinstance(segment, Follow):
+    if isinstance(segment, (Follow, FollowVehicle)):
         return segment.duration_s or FOLLOW_ENVELOPE_S
     assert isinstance(segment, LookFor)
     return LOOK_S
+
+
+def _road_drive_s(segment: RoadDrive) -> float:
+    """A drive with its turns, stops and, where it has to wait, half a light's time."""
+    turns_s = 3.0 * sum(mark[0] == "crossing" for mark in segment.marks)
+    waits_s = {"light": 10.0, "sign": 5.0}
+    return _length_m(segment.points) / segment.cruise_mps + turns_s + sum(waits_s.get(mark[0], 0.0) for mark in segment.marks)

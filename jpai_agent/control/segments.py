@@ -21,6 +21,17 @@ class Segment:
         """JSON-ready values with the kind first."""
         return {"kind": self.kind, **asdict(self)}
 
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Segment:
+        """The segment of such values, the kind left out. Raises TypeError or ValueError for what it could not have."""
+        points = {name: points_of(values[name]) for name in ("points", "way") if name in values}
+        return cls(**{**values, **points})
+
+
+def points_of(values: Any) -> tuple[tuple[float, float], ...]:
+    """(x, y) points of the lists that JSON made of them. Raises TypeError or ValueError."""
+    return tuple((float(x), float(y)) for x, y in values)
+
 
 @dataclass(frozen=True)
 class Drive(Segment):
@@ -107,10 +118,6 @@ def segment_from_dict(values: dict[str, Any]) -> Segment:
     """The segment that `Segment.to_dict` gave. Raises ValueError for what it could not have given."""
     values = dict(values)
     try:
-        kind = KINDS[values.pop("kind")]
-        for name in ("points", "way"):
-            if name in values:
-                values[name] = tuple((float(x), float(y)) for x, y in values[name])
-        return kind(**values)
+        return KINDS[values.pop("kind")].from_values(values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a segment: {error}") from error

@@ -1,0 +1,188 @@
+"""The rules of the road that a car keeps at what lies along its course: lights, stop signs, crosswalks, priority, road ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from jpai_agent.control.geometry import wrap
+from jpai_agent.control.road.course import Course
+from jpai_agent.control.road.holds import LAG_S, Holds, needed_mps2
+from jpai_agent.control.road.segments import Mark
+from jpai_agent.control.road.traffic import STANDING_MPS, Movers, gap_in_traffic
+from jpai_agent.control.view import View
+from jpai_agent.world.robot import RobotSpec
+from jpai_agent.world.scene import LIGHT_STATES
+
+# the front stands so far before a stop line, a crosswalk, a crossing without a line, and the road's end
+LINE_M, CROSSWALK_M, CROSSING_M, END_M = 0.7, 1.0, 0.6, 5.15
+# a stop line this near before a crosswalk or a crossing is where it is waited for
+LINE_BEFORE_M = 7.0
+# a front this far over a line has passed it
+OVER_M, OVER_RED_M = 0.3, 1.5
+# braking that a yellow light is stopped for, and the most there is for a red one
+YELLOW_MPS2, RED_MPS2 = 2.9, 5.7
+# a full stop: so slow, so near before the line, for so long
+STOOD_MPS, STOOD_M, STOOD_S = 0.05, 2.6, 1.4
+# somebody is on a crosswalk within this of it, walks from this on, and comes to it from so far
+ON_M, WALKS_MPS, KERB_M = 0.4, 0.25, 1.5
+# marks farther off do not matter yet
+FAR_M = 60.0
+# directions within this are the same one
+SAME_RAD = math.radians(50)
+# from behind: who is this much faster or nearer than a car that merges
+MERGE_BEHIND_M = 60.0
+
+Crosswalks = dict[str, tuple[float, float, float, float, float]]
+
+
+class Rules:
+    """What N cars have done at the marks of one course.
+
+    Attributes:
+        stood_s: (N, K) for how long each has stood before each mark. done: (N, K) its full stop is made, or it goes though
+            the light is yellow, or it has begun a stretch that it had to wait for.
+    """
+
+    def __init__(self, course: Course, crosswalks: Crosswalks, robot: RobotSpec, n: int) -> None:
+        self._course, self._crosswalks, self._robot = course, crosswalks, robot
+        self.stood_s = np.zeros((n, len(course.marks)))
+        self.done = np.zeros((n, len(course.marks)), dtype=bool)
+        self._lines = [_line_before(mark, course.marks) for mark in course.marks]
+        self._turns = [_turn(mark, course) for mark in course.marks]
+        self._signed = [line is not None and line[0] == "sign" for line in self._lines]
+
+    def hold(self, holds: Holds, view: View, rows: np.ndarray, along_m: np.ndarray, v_mps: np.ndarray,
+             movers: Movers | None, dt_s: float) -> None:
+        """Stop where the rules want it. `rows` (R,) are along_m (R,) on the course, at v_mps (R,); movers as it sees them."""
+        front = along_m + self._robot.front_m
+        nearest, farthest = float(front.min()), float(front.max()) + FAR_M
+        for k, mark in enumerate(self._course.marks):
+            kind, begin, end, name = mark
+            if begin > farthest or end + 8.0 < nearest:
+                continue
+            if kind == "light":
+                self._light(holds, view, rows, k, begin - front, v_mps, name)
+            elif kind == "sign":
+                self._sign(holds, view, rows, k, begin - front, dt_s)
+            elif kind == "end":
+                holds.stop(begin - END_M - front, 2.0, np.ones(len(rows), dtype=bool))
+            elif movers is None:
+                continue
+            elif kind == "crosswalk" and name in self._crosswalks:
+                self._crosswalk(holds, k, mark, front, v_mps, movers)
+            elif kind in ("crossing", "pass", "merge"):
+                self._gap(holds, rows, k, mark, along_m, v_mps, movers)
+
+    def at_light(self, along_m: np.ndarray) -> np.ndarray:
+        """(R,) whether cars stand near before a light or a sign: queues there are waited for with patience."""
+        near = np.zeros(len(along_m), dtype=bool)
+        for kind, begin, _, _ in self._course.marks:
+            if kind in ("light", "sign", "crosswalk", "pass"):
+                near |= (along_m < begin) & (along_m > begin - 40.0)
+        return near
+
+    def _light(self, holds: Holds, view: View, rows: np.ndarray, k: int, ahead: np.ndarray, v: np.ndarray, head: str) -> None:
+        """ahead: (R,) from the front to the line."""
+        if view.lights is not None and head in view.light_ids:
+            lights = view.lights if len(view.lights) == 1 else view.lights[rows]
+            state = np.broadcast_to(lights[:, view.light_ids.index(head)], (len(rows),))
+        else:
+            state = np.zeros(len(rows), dtype=int)
+        green, yellow = state == LIGHT_STATES.index("green"), state == LIGHT_STATES.index("yellow")
+        needed = needed_mps2(np.maximum(ahead - 0.1, 0.05), v)
+        goes = self.done[rows, k] | (yellow & (needed > YELLOW_MPS2)) | (~green & (needed > RED_MPS2) & (ahead < 0.5 * v))
+        self.done[rows, k] = goes & ~green & (v > 0.5)
+        over = ahead < -np.where(v < 0.5, OVER_RED_M, OVER_M)
+        holds.stop(ahead - LINE_M, LINE_M - 0.15, ~green & ~over & ~self.done[rows, k])
+
+    def _sign(self, holds: Holds, view: View, rows: np.ndarray, k: int, ahead: np.ndarray, dt_s: float) -> None:
+        over = ahead < -OVER_M
+        stands = (ahead < STOOD_M) & ~over & (np.abs(view.speed[rows, 0]) < STOOD_MPS)
+        self.stood_s[rows, k] = np.where(stands, self.stood_s[rows, k] + dt_s, 0.0)
+        self.done[rows, k] |= over | (self.stood_s[rows, k] >= STOOD_S)
+        holds.stop(ahead - LINE_M, LINE_M - 0.15, ~self.done[rows, k])
+
+    def _crosswalk(self, holds: Holds, k: int, mark: Mark, front: np.ndarray, v: np.ndarray, movers: Movers) -> None:
+        _, begin, end, name = mark
+        x, y, yaw, half_along, half_across = self._crosswalks[name]
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        dx, dy = movers.x - x, movers.y - y
+        along, across = cos * dx + sin * dy, cos * dy - sin * dx
+        v_along, v_across = cos * movers.vx + sin * movers.vy, cos * movers.vy - sin * movers.vx
+        mine = self._course.pose_at(np.array((begin + end) / 2))
+        side = math.copysign(1.0, cos * (mine[1] - y) - sin * (mine[0] - x))
+        own, v_own = across * side, v_across * side  # the car's half is where own > 0
+        size = np.where(movers.person, movers.half_along, np.minimum(movers.half_x, movers.half_y))
+        on = (np.abs(along) < half_along + ON_M + size) & (np.abs(own) < half_across + ON_M)
+        in_the_way = on & ((own > -0.3 - size) | (v_own > WALKS_MPS))
+        # steps on it before the car has passed
+        passing_s = (np.maximum(end - front, 0.0) + self._robot.length_m) / np.maximum(v, 2.0) + 0.5
+        soon_s = np.minimum(passing_s, 4.0)[:, None]
+        towards = np.where(own > 0, -v_own, v_own)
+        beyond = np.abs(own) - half_across
+        comes = (beyond > 0) & (towards > WALKS_MPS) & (beyond < KERB_M + towards * soon_s)
+        at_kerb = along + v_along * np.minimum(np.maximum(beyond, 0.0) / np.maximum(towards, 1e-3), 4.0)
+        comes &= np.abs(at_kerb) < half_along + 0.8
+        slow = movers.person | movers.cyclist
+        waits = (slow & (in_the_way | comes)).any(axis=1)
+        line = self._lines[k]
+        at = begin - CROSSWALK_M if line is None else min(begin - CROSSWALK_M, line[1] - LINE_M)
+        free = np.where((line is not None) & (front > at + LINE_M + OVER_M), begin - CROSSWALK_M - front, at - front)
+        over = front > begin + 0.5
+        cannot = needed_mps2(np.maximum(begin - front, 0.05), v) > 6.5
+        holds.stop(free, CROSSWALK_M - 0.4, waits & ~over & ~cannot)
+
+    def _gap(self, holds: Holds, rows: np.ndarray, k: int, mark: Mark, along: np.ndarray, v: np.ndarray, movers: Movers) -> None:
+        """Wait for a gap in the traffic before a crossing, a stretch of the oncoming lane, or the lane to merge into."""
+        kind, begin, end, _ = mark
+        front_m = self._robot.front_m
+        turn = self._turns[k]
+        if kind == "crossing":
+            if turn != "right" and not self._signed[k]:
+                return
+            line = self._lines[k]
+            at = (line[1] - LINE_M if line is not None else begin - CROSSING_M) - front_m
+        else:
+            at = begin
+        begun = along > at + (OVER_M + 0.7 if kind == "crossing" else OVER_M)
+        self.done[rows, k] |= begun
+        # who is far off decides nearer by
+        deciding = ~self.done[rows, k] & (at - along < 6.0 + v * LAG_S + v * v / (2 * 2.0)) & (along < end)
+        if not deciding.any():
+            return
+        heading = self._course.heading[self._course.index(np.array(max(at, 0.0)))]
+        bearing = np.arctan2(movers.vy, movers.vx)
+        off = np.abs(wrap(bearing - heading))
+        moving = ~movers.person & (movers.pace > STANDING_MPS)
+        if kind == "merge":
+            behind = movers.along + movers.half_along < along[:, None] + front_m
+            counts = moving & (off < SAME_RAD) & behind & (movers.along > along[:, None] - MERGE_BEHIND_M)
+        elif kind == "pass":
+            counts = moving & (off > math.pi - SAME_RAD)
+        else:
+            # who leaves the crossing already, or goes the same way, is no matter
+            oncoming = off > math.pi - SAME_RAD
+            counts = moving & (oncoming if not self._signed[k] else off > SAME_RAD / 2)
+        if not (counts & deciding[:, None]).any():
+            return
+        until = end + (1.0 if kind == "crossing" else 0.0)
+        free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot)
+        holds.stop(at - along, 0.5, deciding & ~free & (at - along > -1.0))
+
+
+def _line_before(mark: Mark, marks: Sequence[Mark]) -> Mark | None:
+    """The stop line that a crosswalk or a crossing has before it."""
+    lines = [m for m in marks if m[0] in ("light", "sign") and 0.0 <= mark[1] - m[1] < LINE_BEFORE_M]
+    return lines[-1] if lines and mark[0] in ("crosswalk", "crossing") else None
+
+
+def _turn(mark: Mark, course: Course) -> str:
+    """Which way the course goes at a mark."""
+    if mark[0] != "crossing":
+        return ""
+    before, after = course.pose_at(np.array([mark[1] - 1.0, mark[2] + 1.0]))[:, 2]
+    turned = float(after - before)
+    return "left" if turned > math.pi / 4 else "right" if turned < -math.pi / 4 else "straight"

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from jpai_agent.sim.expectations import Expectation, Metres, Strict, TurnExpectation
+from jpai_agent.sim.limits import LIMITS
 from jpai_agent.world.map import load_map
-from jpai_agent.world.objects import ObjectSpec, objects_from_dicts
+from jpai_agent.world.objects import ObjectSpec, motion_pose, objects_from_dicts
 from jpai_agent.world.robot import load_robot
 
 MOST_LINE_CHARS = 100_000
@@ -123,6 +124,7 @@ def parse_episode(text: str) -> Episode:
         raise ValueError("; ".join(_reason(e) for e in error.errors())) from error
     objects = objects_from_dicts(line.scene.objects)
     _check(line, {thing.id for thing in objects})
+    _check_scene(line, objects)
     sized = tuple(replace(thing, size=thing.size or "medium") for thing in objects)
     x, y, heading_deg = line.scene.robot_pose
     return Episode(
@@ -164,6 +166,32 @@ def read_suite(path: Path | str) -> list[Episode]:
     if errors:
         raise EpisodeError(path.name, errors)
     return episodes
+
+
+def _check_scene(line: _EpisodeLine, objects: Sequence[ObjectSpec]) -> None:
+    """Everything begins within the world's bounds, at a speed that the robot can drive; lights stand where the map has some."""
+    world_map, limits = load_map(line.world), LIMITS[line.robot]
+    x0, y0, x1, y1 = world_map.bounds_m
+    begins = [("scene.robot_pose", tuple(line.scene.robot_pose))]
+    begins += [(f"object {thing.id}", motion_pose(thing, 0.0)) for thing in objects]
+    for what, (x, y, _) in begins:
+        if not (x0 <= x <= x1 and y0 <= y <= y1):
+            raise ValueError(f"{what}: ({x:g}, {y:g}) is outside of the world's bounds {[x0, y0, x1, y1]}")
+    if not -limits.reverse_mps <= line.scene.robot_speed_mps <= limits.forward_mps:
+        raise ValueError(f"scene.robot_speed_mps: {line.robot} drives {-limits.reverse_mps:.2f} to {limits.forward_mps:.2f} m/s,"
+                         f" not {line.scene.robot_speed_mps:g}")
+    if world_map.road is None:
+        return
+    heads = {(head.crossing, head.approach) for head in world_map.road.lights.values()}
+    places = {(c.x_m, c.y_m): c.id for c in world_map.road.crossings.values()}
+    seen = set()
+    for index, light in enumerate(line.scene.lights):
+        head = (places.get((light.at[0], light.at[1]), ""), light.approach)
+        if head not in heads:
+            raise ValueError(f"scene.lights.{index}: no traffic light at {light.at} for who comes from the {light.approach}")
+        if head in seen:
+            raise ValueError(f"scene.lights.{index}: the light at {light.at} of the {light.approach} stands twice")
+        seen.add(head)
 
 
 def _check(line: _EpisodeLine, ids: set[str]) -> None:

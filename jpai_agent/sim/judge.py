@@ -10,7 +10,9 @@ from jpai_agent.sim.episode import Episode
 from jpai_agent.sim.expectations import Condition, TurnExpectation
 from jpai_agent.sim.limits import violations
 from jpai_agent.sim.predicates import EPS, STATIONARY_M, STILL_MPS, holds, predicate
+from jpai_agent.sim.traffic_rules import broken_rules
 from jpai_agent.sim.trajectory import Decision, Recording
+from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import motion_velocity
 
 MOVED_WITHIN_S = 1.0
@@ -23,7 +25,7 @@ class Judgement:
     Attributes:
         decision, reason: The agent's on the first turn; None when it came to none.
         contacts: Ids of what the robot touched through its own fault.
-        violations: Names of the limits exceeded. failed_predicates: as `final[0].near`.
+        violations: Names of the limits exceeded and of the rules of the road broken. failed_predicates: as `final[0].near`.
         goal_reached: The right decision, every predicate, no contact, no violation.
     """
 
@@ -47,6 +49,9 @@ def judge(episode: Episode, recording: Recording) -> Judgement:
     failed = failed_predicates(episode, recording)
     touched = guilty_contacts(recording)
     broken = violations(recording, episode.robot)
+    road = load_map(episode.world).road
+    if road is not None:
+        broken += broken_rules(recording, road)
     return Judgement(
         first.decision if first else None,
         first.reason if first else None,

@@ -42,7 +42,7 @@ class AgentLike(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Nothing is planned, rehearsed or driven."""
+        """Nothing is planned, rehearsed or carried out; a car that carries on along its lane after its plan is idle."""
 
     @property
     def accepted_plan_id(self) -> str:
@@ -202,17 +202,18 @@ class Course:
             episode.objects,
             robot_pose=episode.robot_pose,
             robot_speed_mps=episode.robot_speed_mps,
+            lights=episode.lights,
             seed=episode.seed,
             renderer=renderer,
         )
-        self.gate = Gate(spec.limits)
+        self.gate = Gate(spec.limits, ackermann=spec.ackermann)
         self.gate.arm()
-        self._recorder = Recorder(episode.objects, (spec.length_m / 2, spec.width_m / 2))
+        self._recorder = Recorder(episode.objects, (spec.length_m / 2, spec.width_m / 2), spec.center_x_m)
         self._log_run = log_run
         self._events: list[Event] = []
         observers: tuple[Observer, ...] = (self._events.append,) if log_run is None else (self._events.append, log_run)
         self._worker = MeteredWorker()
-        world_map = load_map(episode.world)
+        world_map = load_map(episode.world).with_landmarks(episode.objects)
         context = AgentContext(spec, world_map, self.robot.capture, observers, episode.seed, self._worker)
         self.agent = agent_factory(context)
         self._waiting: list[Turn] = list(episode.turns)
@@ -241,6 +242,7 @@ class Course:
         """Observe, say what is due, let the agent and the gate decide, and advance the world."""
         start_wall, start_cpu = time.perf_counter(), time.process_time()
         now_s = self.robot.time_s
+        self.robot.streaming = set(getattr(self.agent.perception, "wants_stream", ()))
         observation = self.robot.observe(now_s)
         self._feed_gate(observation, now_s)
         self._say_what_is_due(now_s)
@@ -305,6 +307,7 @@ class Course:
     def _feed_gate(self, observation: Observation, now_s: float) -> None:
         if observation.odometry is not None:
             self._speed = (observation.odometry.v_mps, observation.odometry.w_radps)
+            self.gate.rolls(self._speed[0])
             self.gate.sensor("odom", now_s)
         if observation.scan is not None:
             self.gate.sensor("scan", now_s)
@@ -323,7 +326,7 @@ class Course:
             self._idle_since_s = None
             moving = abs(self._speed[0]) > MOVING_MPS or abs(self._speed[1]) > MOVING_RADPS
             # the gate listens for itself
-            if stop_word(turn.say, moving):
+            if stop_word(turn.say, moving, vehicle=self.robot.robot.ackermann is not None):
                 self.gate.stop("stop word")
             self.agent.hear(turn.say, now_s)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,8 @@ class Recording:
         contacts: (time, ids of what was touched in the period before).
         decisions, said: What the agent decided, and (time, text) of its replies and `say` steps.
         plan_ended_s: When the last plan, question or refusal ended; None while it runs.
-        robot_half: Half length and width of the robot's footprint.
+        robot_half: Half length and width of the robot's footprint; robot_center_x_m: its middle ahead of base_link.
+        lights: Per traffic light head its states at the times, (T,) strings; none in a world without lights.
     """
 
     specs: tuple[ObjectSpec, ...]
@@ -46,6 +47,24 @@ class Recording:
     said: tuple[tuple[float, str], ...] = ()
     plan_ended_s: float | None = None
     robot_half: tuple[float, float] = (0.35, 0.25)
+    robot_center_x_m: float = 0.0
+    lights: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def footprints(self) -> np.ndarray:
+        """(T, 3) x, y, yaw_rad of the middle of the robot's footprint."""
+        return self.ahead(self.robot_center_x_m)
+
+    @property
+    def front(self) -> np.ndarray:
+        """(T, 2) the middle of the robot's front edge."""
+        return self.ahead(self.robot_center_x_m + self.robot_half[0])[:, :2]
+
+    def ahead(self, distance_m: float) -> np.ndarray:
+        """(T, 3) poses of the point that lies so far ahead of base_link."""
+        yaw = self.poses[:, 2]
+        offset = distance_m * np.stack([np.cos(yaw), np.sin(yaw), np.zeros_like(yaw)], axis=1)
+        return np.asarray(self.poses + offset)
 
     @property
     def speed(self) -> np.ndarray:
@@ -70,9 +89,9 @@ class Recording:
         spec, track = self.specs[column], self.objects[:, column]
         width, depth, _ = spec.dimensions_m
         if KINDS[spec.kind].shape != "box":
-            return disc_gaps(self.poses, self.robot_half, track[:, :2], width / 2)
+            return disc_gaps(self.footprints, self.robot_half, track[:, :2], width / 2)
         others = np.column_stack([track[:, :2], np.radians(track[:, 2])])
-        return rectangle_gaps(self.poses, self.robot_half, others, (depth / 2, width / 2))
+        return rectangle_gaps(self.footprints, self.robot_half, others, (depth / 2, width / 2))
 
 
 @dataclass
@@ -81,6 +100,7 @@ class Recorder:
 
     specs: Sequence[ObjectSpec]
     robot_half: tuple[float, float]
+    robot_center_x_m: float = 0.0
     truths: list[Truth] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     said: list[tuple[float, str]] = field(default_factory=list)
@@ -104,6 +124,8 @@ class Recorder:
             tuple(self.said),
             self.plan_ended_s,
             self.robot_half,
+            self.robot_center_x_m,
+            {head: np.array([t.lights[head] for t in self.truths]) for head in (self.truths[0].lights if self.truths else ())},
         )
 
 

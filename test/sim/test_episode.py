@@ -12,6 +12,7 @@ import pytest
 
 from jpai_agent.sim.episode import EpisodeError, parse_episode, read_suite
 from jpai_agent.sim.expectations import Near, Stopped, Waited
+from jpai_agent.world.objects import STREET_KINDS
 
 # the example of DESIGN section 7, with the object b that its expectations speak of
 EXAMPLE: dict[str, Any] = {
@@ -182,6 +183,36 @@ def test_what_is_wrong_is_named(path: str, value: Any, reason: str) -> None:
 def test_what_is_no_episode_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse_episode(text)
+
+
+def street(**scene: Any) -> str:
+    line = {"id": "s", "world": "street", "robot": "car", "turns": [{"say": "x"}], "time_limit_s": 9,
+            "scene": {"robot_pose": [10, 1.5, 0], **scene}}
+    return json.dumps(line)
+
+
+def test_an_episode_of_the_street_may_roll_and_have_lights_and_every_kind_of_thing() -> None:
+    things = [{"id": kind, "kind": kind, "pose": [20, 30, 0]} for kind in STREET_KINDS]
+    lights = [{"at": [80, 80], "approach": side, "phases": [["red", 8], ["green", 20]]} for side in ("south", "east")]
+    episode = parse_episode(street(robot_speed_mps=6.9, objects=things, lights=lights))
+    assert (episode.robot, episode.robot_speed_mps, len(episode.lights)) == ("car", 6.9, 2)
+    assert {thing.kind for thing in episode.objects} == set(STREET_KINDS)
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        ({"robot_pose": [300, 1.5, 0]}, "robot_pose.*outside"),
+        ({"objects": [{"id": "a", "kind": "car", "pose": [0, -90, 0]}]}, "object a.*outside"),
+        ({"robot_speed_mps": 15}, "robot_speed_mps"),
+        ({"robot_speed_mps": -3}, "robot_speed_mps"),
+        ({"lights": [{"at": [0, 80], "approach": "south", "phases": [["red", 8]]}]}, "no traffic light"),
+        ({"lights": [{"at": [80, 80], "approach": "south", "phases": [["red", 8]]}] * 2}, "twice"),
+    ],
+)
+def test_what_is_wrong_with_a_street_is_named(scene: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_episode(street(**scene))
 
 
 def test_the_street_is_not_for_the_cart() -> None:

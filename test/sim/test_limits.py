@@ -50,6 +50,29 @@ def test_turning_faster_than_allowed_is_named() -> None:
     assert violations(moving(np.zeros(20), np.full(20, -1.6)), "cart") == ["yaw_rate"]
 
 
+@pytest.mark.parametrize(
+    ("v", "w", "names"),
+    [
+        (11.1, 0.0, []),
+        (11.8, 0.0, ["forward_speed"]),
+        (-1.48, 0.0, ["reverse_speed"]),
+        (8.0, 0.25, []),
+        (8.0, -0.28, ["lateral_acceleration"]),
+        (2.0, 0.57, []),
+        (2.0, 0.63, ["steering"]),
+        (0.3, 0.3, []),
+    ],
+)
+def test_a_car_is_held_to_its_lateral_acceleration_and_to_its_lock(v: float, w: float, names: list[str]) -> None:
+    assert violations(moving(np.full(40, v), np.full(40, w)), "car") == names
+
+
+def test_a_car_may_brake_hard_and_speed_up_gently() -> None:
+    assert violations(moving(np.concatenate([ramp(0, 8, 1.9), ramp(8, 0, 5.9)])), "car") == []
+    assert violations(moving(ramp(0, 8, 2.3)), "car") == ["acceleration"]
+    assert violations(moving(ramp(8, 0, 6.6)), "car") == ["braking"]
+
+
 def test_the_jitter_of_a_physics_step_is_no_acceleration() -> None:
     shaking = np.full(100, 0.8) + 0.02 * np.random.default_rng(0).uniform(-1, 1, 100)
     assert violations(moving(shaking), "cart") == []

@@ -53,7 +53,7 @@ class CarGear:
 
     Args:
         v_mps, yaw_rad: Speed and heading (map frame) at the start. physics_rng, odometry_rng: draw the drive and its sensors.
-        wet: Whether the road is.
+        wet: Whether the road is. physics: in place of what physics_rng would draw.
 
     Attributes:
         substeps: Physics steps in one of the simulation's 10 ms. driver: takes the commands.
@@ -62,15 +62,16 @@ class CarGear:
     substeps = SUBSTEPS
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, robot: RobotSpec, v_mps: float, yaw_rad: float,
-                 physics_rng: np.random.Generator, odometry_rng: np.random.Generator, wet: bool = False) -> None:
+                 physics_rng: np.random.Generator, odometry_rng: np.random.Generator, wet: bool = False,
+                 physics: CarPhysics | None = None) -> None:
         if robot.ackermann is None:
             raise ValueError(f"robot {robot.name} has no ackermann section; a car is steered")
-        self._model, self._data, self._steering = model, data, robot.ackermann
-        self.physics = CarPhysics.draw(physics_rng, robot.ackermann, wet)
+        self._data, self._steering = data, robot.ackermann
+        self.physics = physics or CarPhysics.draw(physics_rng, robot.ackermann, wet)
         self.driver = CarDriver(robot.limits, robot.ackermann, self.physics.driver, v_mps)
         self._rear_qpos = [int(model.joint(f"wheel_{w}").qposadr[0]) for w in _REAR]
         self._odometry = AxleOdometry(odometry_rng, WHEEL_RADIUS_M)
-        self.apply(self.physics)
+        self._apply(model, self.physics)
         start = int(model.joint("base").dofadr[0])
         data.qvel[start : start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)
         data.qvel[[int(model.joint(f"wheel_{w}").dofadr[0]) for w in _WHEELS]] = v_mps / WHEEL_RADIUS_M
@@ -83,9 +84,9 @@ class CarGear:
         """What rear wheels and gyroscope say at the true pose (3,) x, y, yaw."""
         return self._odometry.read(self._data.qpos[self._rear_qpos], float(pose[2]), now_s)
 
-    def apply(self, drawn: CarPhysics) -> None:
+    def _apply(self, model: mujoco.MjModel, drawn: CarPhysics) -> None:
         """Give the model these properties and let it stand on its springs as it would at rest."""
-        model, data = self._model, self._data
+        data = self._data
         base = model.body(ROBOT_BODY).id
         heavier = 1.0 + drawn.load_kg / model.body_mass[base]
         model.body_mass[base] *= heavier
@@ -94,9 +95,10 @@ class CarGear:
         for wheel in _WHEELS:
             model.geom_friction[model.geom(f"wheel_{wheel}").id, 0] = drawn.tyre_friction
             joint = model.joint(f"suspension_{wheel}")
-            carried_n = -model.jnt_stiffness[joint.id] * model.qpos_spring[joint.qposadr[0]]
+            address, sprung_m = int(joint.qposadr[0]), model.qpos_spring[joint.qposadr[0]]
+            # the file's spring holds a quarter of the empty body at 0
+            sag_m[address] = sprung_m * (1.0 - heavier / drawn.stiffness)
             model.jnt_stiffness[joint.id] *= drawn.stiffness
-            sag_m[int(joint.qposadr[0])] = carried_n * heavier / model.jnt_stiffness[joint.id] + model.qpos_spring[joint.qposadr[0]]
         mujoco.mj_setConst(model, data)
         for address, way_m in sag_m.items():
             data.qpos[address] = way_m

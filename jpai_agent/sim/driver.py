@@ -118,7 +118,7 @@ class CarDriverParameters:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, steering: Ackermann) -> CarDriverParameters:
-        """One car of the series: speed within 1.5 %, angle within 3 % and 0.25°, assumed figures of electric brakes and steering."""
+        """One car of the series: speed within 1.5 %, angle within 3 % and 0.25°; assumed figures."""
         return cls(
             float(rng.uniform(0.985, 1.015)),
             float(rng.uniform(0.03, 0.05)),

@@ -27,5 +27,10 @@ def cart() -> RobotSpec:
 
 
 @pytest.fixture(scope="session")
+def car() -> RobotSpec:
+    return load_robot("car")
+
+
+@pytest.fixture(scope="session")
 def yard() -> WorldMap:
     return load_map("yard")

@@ -1,167 +1,45 @@
-"""How the yard's objects look: each kind drawn from primitives inside the solid that stands for it in contacts.
-
-Local frame of an object: origin on the floor at the footprint's centre, x along the heading (the depth), y to the
-left (the width), z up. Everything drawn here is seen by cameras and lidar (geom group 1) and touched by nothing.
-"""
+"""How objects look: the yard's kinds drawn from primitives inside the solid that stands for them in contacts, and the
+table of all kinds (the street's are in `appearance_street` and `appearance_landmarks`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import mujoco
 import numpy as np
 
+from jpai_agent.twin.appearance_landmarks import LANDMARK_LOOKS
+from jpai_agent.twin.appearance_street import STREET_LOOKS
+from jpai_agent.twin.painter import (
+    COLOR_RGB,
+    DARK,
+    HAIRS,
+    METAL,
+    PALE,
+    RGB,
+    SKINS,
+    TROUSERS,
+    Painter,
+    darker,
+    is_light,
+    mix,
+)
 from jpai_agent.world.objects import ObjectSpec
 
-SEEN_GROUP = 1
-
-RGB = tuple[float, float, float]
-
-COLOR_RGB: dict[str, RGB] = {
-    "red": (0.80, 0.05, 0.06),
-    "blue": (0.05, 0.20, 0.78),
-    "yellow": (0.97, 0.82, 0.04),
-    "green": (0.05, 0.52, 0.14),
-    "white": (0.93, 0.93, 0.92),
-    "black": (0.05, 0.05, 0.055),
-    "orange": (0.98, 0.42, 0.02),
-    "purple": (0.42, 0.10, 0.60),
-    "brown": (0.42, 0.24, 0.11),
-    "pink": (0.98, 0.50, 0.70),
-    "gray": (0.48, 0.49, 0.50),
-}
-_METAL: RGB = (0.62, 0.63, 0.65)
-_DARK: RGB = (0.10, 0.10, 0.11)
-_PALE: RGB = (0.93, 0.93, 0.91)
-_SKINS: tuple[RGB, ...] = ((0.91, 0.74, 0.62), (0.86, 0.66, 0.52), (0.72, 0.52, 0.38), (0.48, 0.33, 0.24))
-_HAIRS: tuple[RGB, ...] = ((0.05, 0.04, 0.04), (0.12, 0.08, 0.06), (0.25, 0.15, 0.09), (0.45, 0.44, 0.43))
-_TROUSERS: tuple[RGB, ...] = ((0.12, 0.13, 0.17), (0.20, 0.21, 0.24), (0.36, 0.33, 0.28), (0.09, 0.09, 0.10))
+Draw = Callable[[Painter, RGB, float, float, float], None]
 
 
-def _mix(a: RGB, b: RGB, share: float) -> RGB:
-    return tuple(x + share * (y - x) for x, y in zip(a, b, strict=True))  # type: ignore[return-value]
-
-
-def _darker(color: RGB, share: float = 0.35) -> RGB:
-    return _mix(color, (0.0, 0.0, 0.0), share)
-
-
-def _is_light(color: RGB) -> bool:
-    return 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2] > 0.5
-
-
-class Painter:
-    """Draws objects into bodies of one spec; meshes of equal shape are shared.
-
-    rng varies shades, skin, hair and trousers; without it every object of a colour looks the same.
-    """
-
-    def __init__(self, spec: mujoco.MjSpec, rng: np.random.Generator | None) -> None:
-        self._spec = spec
-        self._rng = rng
-        self._meshes: dict[tuple, str] = {}
-        self._body: mujoco.MjsBody | None = None
-        for name, specular, shininess in (("matte", 0.08, 0.1), ("gloss", 0.5, 0.6)):
-            spec.add_material(name=name, specular=specular, shininess=shininess, rgba=[1, 1, 1, 1])
-
-    def paint(self, body: mujoco.MjsBody, spec: ObjectSpec) -> None:
-        """Add the geoms that show this object to its body."""
-        self._body = body
-        _DRAW[spec.kind](self, self._shade(COLOR_RGB[spec.shown_color]), *spec.dimensions_m)
-
-    # one primitive each; sizes are full extents in metres
-
-    def box(self, color: RGB, center: Sequence[float], extent: Sequence[float], *, tilt_y_deg: float = 0.0) -> None:
-        self._add(mujoco.mjtGeom.mjGEOM_BOX, color, pos=center, size=[e / 2 for e in extent], quat=_quat_y(tilt_y_deg))
-
-    def cylinder(
-        self, color: RGB, bottom: Sequence[float], top: Sequence[float], radius: float, gloss: bool = False
-    ) -> None:
-        self._add(mujoco.mjtGeom.mjGEOM_CYLINDER, color, gloss, fromto=[*bottom, *top], size=[radius, 0, 0])
-
-    def rod(self, color: RGB, bottom: Sequence[float], top: Sequence[float], radius: float) -> None:
-        self._add(mujoco.mjtGeom.mjGEOM_CAPSULE, color, fromto=[*bottom, *top], size=[radius, 0, 0])
-
-    def ellipsoid(self, color: RGB, center: Sequence[float], extent: Sequence[float], gloss: bool = False) -> None:
-        self._add(mujoco.mjtGeom.mjGEOM_ELLIPSOID, color, gloss, pos=center, size=[e / 2 for e in extent])
-
-    def lathe(
-        self,
-        color: RGB,
-        profile: Sequence[tuple[float, float]],
-        *,
-        sides: int = 20,
-        x_scale: float = 1.0,
-        gloss: bool = False,
-    ) -> None:
-        """A closed solid of revolution about z through (radius, z) points from bottom to top.
-
-        Four sides make a square frustum whose radius is half the side.
-        """
-        key = (tuple((round(r, 4), round(z, 4)) for r, z in profile), sides, round(x_scale, 4))
-        if key not in self._meshes:
-            self._meshes[key] = f"lathe_{len(self._meshes)}"
-            vertices, faces = _revolve(key[0], sides, x_scale)
-            self._spec.add_mesh(name=self._meshes[key], uservert=vertices, userface=faces)
-        self._add(mujoco.mjtGeom.mjGEOM_MESH, color, gloss, meshname=self._meshes[key])
-
-    def choose(self, choices: Sequence[RGB]) -> RGB:
-        return choices[0 if self._rng is None else int(self._rng.integers(len(choices)))]
-
-    def _shade(self, color: RGB) -> RGB:
-        if self._rng is None:
-            return color
-        gain, tint = self._rng.uniform(0.88, 1.08), self._rng.uniform(-0.025, 0.025, 3)
-        red, green, blue = np.clip(np.asarray(color) * gain + tint, 0.0, 1.0).tolist()
-        return red, green, blue
-
-    def _add(self, kind: mujoco.mjtGeom, color: RGB, gloss: bool = False, **placed: Any) -> None:
-        assert self._body is not None
-        self._body.add_geom(
-            type=kind,
-            rgba=[*color, 1.0],
-            material="gloss" if gloss else "matte",
-            contype=0,
-            conaffinity=0,
-            group=SEEN_GROUP,
-            mass=0.0,
-            **placed,
-        )
-
-
-def _quat_y(angle_deg: float) -> list[float]:
-    half = math.radians(angle_deg) / 2
-    return [math.cos(half), 0.0, math.sin(half), 0.0]
-
-
-def _revolve(profile: Sequence[tuple[float, float]], sides: int, x_scale: float) -> tuple[list[float], list[int]]:
-    """Vertices (flat) and triangles (flat) of the solid; every ring has its own flat cap at both ends."""
-    turn = math.pi / sides if sides == 4 else 0.0
-    reach = 1 / math.cos(math.pi / 4) if sides == 4 else 1.0
-    angles = [turn + 2 * math.pi * k / sides for k in range(sides)]
-    vertices: list[float] = []
-    for radius, z in profile:
-        for a in angles:
-            vertices += [radius * reach * math.cos(a) * x_scale, radius * reach * math.sin(a), z]
-    bottom, top = len(profile) * sides, len(profile) * sides + 1
-    vertices += [0.0, 0.0, profile[0][1], 0.0, 0.0, profile[-1][1]]
-    faces: list[int] = []
-    for k in range(sides):
-        n = (k + 1) % sides
-        for ring in range(len(profile) - 1):
-            a, b, c, d = ring * sides + k, ring * sides + n, (ring + 1) * sides + n, (ring + 1) * sides + k
-            faces += [a, b, c, a, c, d]
-        last = (len(profile) - 1) * sides
-        faces += [bottom, n, k, top, last + k, last + n]
-    return vertices, faces
+def paint(painter: Painter, body: mujoco.MjsBody, spec: ObjectSpec) -> None:
+    """Add the geoms that show this object to its body."""
+    painter.begin(body)
+    LOOKS[spec.kind](painter, painter.shade(COLOR_RGB[spec.shown_color]), *spec.dimensions_m)
 
 
 def _box(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    tape = (0.62, 0.45, 0.24) if _is_light(c) else (0.86, 0.76, 0.56)
-    edge, t = _darker(c, 0.4), 0.10 * w
+    tape = (0.62, 0.45, 0.24) if is_light(c) else (0.86, 0.76, 0.56)
+    edge, t = darker(c, 0.4), 0.10 * w
     p.box(c, (0, 0, h / 2), (d, w, h))
     p.box(tape, (0, 0, h * 0.87), (d + 0.006, t, h * 0.26 + 0.006))
     p.box(tape, (0, 0, h), (d + 0.004, t, 0.006))
@@ -176,31 +54,31 @@ def _box(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
 
 def _cone(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    stripe = (0.55, 0.56, 0.58) if min(c) > 0.75 else _PALE
+    stripe = (0.55, 0.56, 0.58) if min(c) > 0.75 else PALE
     foot, tip = 0.40 * w, 0.045 * w + 0.008
     z0, cuts = 0.05 * h, (0.42, 0.66)
 
     def radius(share: float) -> float:
         return foot + (tip - foot) * share
 
-    p.box(_darker(c, 0.45), (0, 0, z0 / 2), (d, w, z0))
-    p.lathe(_darker(c, 0.15), [(foot * 1.1, z0 * 0.9), (foot, z0 * 1.9)])
+    p.box(darker(c, 0.45), (0, 0, z0 / 2), (d, w, z0))
+    p.lathe(darker(c, 0.15), [(foot * 1.1, z0 * 0.9), (foot, z0 * 1.9)])
     rings = [(radius(share), z0 + (h - z0) * share) for share in (0.0, *cuts, 1.0)]
     for ends, color in zip(pairwise(rings), (c, stripe, c), strict=True):
         p.lathe(color, ends)
 
 
 def _drum(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    r, rib = w / 2, _mix(_darker(c, 0.25), _METAL, 0.12)
+    r, rib = w / 2, mix(darker(c, 0.25), METAL, 0.12)
     p.cylinder(c, (0, 0, 0.01), (0, 0, h - 0.02), r * 0.955, gloss=True)
     for z, t in ((0.0, 0.035), (h / 3 - 0.02, 0.035), (2 * h / 3 - 0.02, 0.035), (h - 0.035, 0.035)):
         p.cylinder(rib, (0, 0, z), (0, 0, z + t), r, gloss=True)
-    p.cylinder(_darker(c, 0.2), (0, 0, h - 0.02), (0, 0, h - 0.0005), r * 0.9)
-    p.cylinder(_METAL, (r * 0.55, 0, h - 0.02), (r * 0.55, 0, h), r * 0.12)
+    p.cylinder(darker(c, 0.2), (0, 0, h - 0.02), (0, 0, h - 0.0005), r * 0.9)
+    p.cylinder(METAL, (r * 0.55, 0, h - 0.02), (r * 0.55, 0, h), r * 0.12)
 
 
 def _pallet(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    dark = _darker(c, 0.45)
+    dark = darker(c, 0.45)
     for sy in (-1, 0, 1):
         p.box(dark, (0, sy * (w / 2 - 0.05), h / 2), (d * 0.98, 0.10, h * 0.66))
         p.box(c, (0, sy * (w / 2 - 0.05), h * 0.09), (d, 0.10, h * 0.18))
@@ -211,17 +89,17 @@ def _pallet(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
 
 def _bin(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    lid = _mix(c, (0.0, 0.0, 0.0), 0.30) if _is_light(c) else _mix(c, (1.0, 1.0, 1.0), 0.22)
+    lid = mix(c, (0.0, 0.0, 0.0), 0.30) if is_light(c) else mix(c, (1.0, 1.0, 1.0), 0.22)
     p.lathe(c, [(w * 0.37, 0.0), (w * 0.46, h * 0.74)], sides=4)
-    p.box(_darker(c, 0.3), (0, 0, h * 0.76), (d, w, h * 0.05))
+    p.box(darker(c, 0.3), (0, 0, h * 0.76), (d, w, h * 0.05))
     p.lathe(lid, [(w * 0.485, h * 0.78), (w * 0.43, h * 0.93), (w * 0.30, h)], sides=4)
     for sx in (-1, 1):
-        p.box(_DARK, (sx * w * 0.455, 0, h * 0.855), (0.02, w * 0.56, h * 0.085), tilt_y_deg=-sx * 20)
-        p.box(_darker(c, 0.35), (sx * w * 0.425, 0, h * 0.40), (0.012, w * 0.34, w * 0.34))
+        p.box(DARK, (sx * w * 0.455, 0, h * 0.855), (0.02, w * 0.56, h * 0.085), tilt_y_deg=-sx * 20)
+        p.box(darker(c, 0.35), (sx * w * 0.425, 0, h * 0.40), (0.012, w * 0.34, w * 0.34))
 
 
 def _chair(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    metal, leg, seat = _METAL if not min(c) > 0.75 else _DARK, 0.032, 0.45
+    metal, leg, seat = METAL if not min(c) > 0.75 else DARK, 0.032, 0.45
     x, y = d / 2 - leg / 2, w / 2 - leg / 2
     for sy in (-1, 1):
         p.box(metal, (x, sy * y, seat / 2), (leg, leg, seat))
@@ -233,19 +111,19 @@ def _chair(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
 
 def _desk(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    frame = _DARK if _is_light(c) else _METAL
+    frame = DARK if is_light(c) else METAL
     p.box(c, (0, 0, h - 0.03), (d, w, 0.06))
     for sx in (-1, 1):
         for sy in (-1, 1):
             p.box(frame, (sx * (d / 2 - 0.04), sy * (w / 2 - 0.05), (h - 0.06) / 2), (0.05, 0.05, h - 0.06))
     for sy in (-1, 1):
         p.box(frame, (0, sy * (w / 2 - 0.05), 0.12), (d - 0.1, 0.04, 0.04))
-        p.box(_darker(c, 0.25), (0, sy * (w / 2 - 0.05), h - 0.11), (d - 0.1, 0.03, 0.10))
-    p.box(_darker(c, 0.12), (-d / 2 + 0.08, 0, h - 0.25), (0.025, w - 0.12, 0.38))
+        p.box(darker(c, 0.25), (0, sy * (w / 2 - 0.05), h - 0.11), (d - 0.1, 0.03, 0.10))
+    p.box(darker(c, 0.12), (-d / 2 + 0.08, 0, h - 0.25), (0.025, w - 0.12, 0.38))
 
 
 def _shelf(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    post, board = _darker(c, 0.3), 0.045
+    post, board = darker(c, 0.3), 0.045
     for sx in (-1, 1):
         for sy in (-1, 1):
             p.box(post, (sx * (d / 2 - 0.02), sy * (w / 2 - 0.02), h / 2), (0.04, 0.04, h))
@@ -256,14 +134,14 @@ def _shelf(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     lean = math.degrees(math.atan2(w - 0.05, levels[3] - levels[0]))
     for sign in (-1, 1):  # a thin cross brace on the back
         y, z = (w / 2 - 0.03) * sign, levels[0]
-        p.rod(_METAL, (-d / 2 + 0.015, -y, z), (-d / 2 + 0.015, y, z + reach * math.cos(math.radians(lean))), 0.008)
+        p.rod(METAL, (-d / 2 + 0.015, -y, z), (-d / 2 + 0.015, y, z + reach * math.cos(math.radians(lean))), 0.008)
 
 
 def _plant(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     r, pot = w / 2, 0.34 * h
     leaf = p.choose(((0.12, 0.42, 0.13), (0.18, 0.48, 0.16), (0.10, 0.35, 0.16), (0.28, 0.50, 0.16)))
     p.lathe(c, [(r * 0.62, 0.0), (r * 0.86, pot * 0.84)])
-    p.lathe(_darker(c, 0.15), [(r * 0.95, pot * 0.80), (r * 0.95, pot)])
+    p.lathe(darker(c, 0.15), [(r * 0.95, pot * 0.80), (r * 0.95, pot)])
     p.cylinder((0.20, 0.13, 0.08), (0, 0, pot * 0.9), (0, 0, pot + 0.004), r * 0.85)
     p.cylinder((0.35, 0.23, 0.13), (0, 0, pot), (0, 0, h * 0.65), 0.03 * h)
     low, high = h * 0.44, h
@@ -272,16 +150,16 @@ def _plant(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
         a = 2 * math.pi * k / 5
         at, size = r * 0.46, r * 1.08
         p.ellipsoid(
-            _darker(leaf, 0.22 * (k % 2)),
+            darker(leaf, 0.22 * (k % 2)),
             (at * math.cos(a), at * math.sin(a), low + span * (0.32 + 0.10 * (k % 3))),
             (size, size, span * 0.60),
         )
-    p.ellipsoid(_mix(leaf, (1, 1, 1), 0.08), (0, 0, high - span * 0.34), (r * 1.45, r * 1.45, span * 0.68))
+    p.ellipsoid(mix(leaf, (1, 1, 1), 0.08), (0, 0, high - span * 0.34), (r * 1.45, r * 1.45, span * 0.68))
 
 
 def _ball(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     r = w / 2
-    stripe = (0.45, 0.46, 0.48) if min(c) > 0.75 else _PALE
+    stripe = (0.45, 0.46, 0.48) if min(c) > 0.75 else PALE
     p.ellipsoid(c, (0, 0, r), (w, w, w), gloss=True)
     p.cylinder(stripe, (-0.035 * r, 0, r), (0.035 * r, 0, r), r * 1.008)
     p.cylinder(stripe, (0, -0.035 * r, r), (0, 0.035 * r, r), r * 1.008)
@@ -290,9 +168,9 @@ def _ball(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 def _bucket(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     r, rim = w / 2, 0.72 * h
     p.lathe(c, [(r * 0.68, 0.0), (r * 0.93, rim * 0.97)])
-    p.lathe(_darker(c, 0.2), [(r, rim * 0.92), (r, rim)])
-    p.cylinder(_darker(c, 0.7), (0, 0, rim * 0.9), (0, 0, rim + 0.002), r * 0.88)
-    metal, tube = (_DARK if _is_light(c) else _METAL), 0.012
+    p.lathe(darker(c, 0.2), [(r, rim * 0.92), (r, rim)])
+    p.cylinder(darker(c, 0.7), (0, 0, rim * 0.9), (0, 0, rim + 0.002), r * 0.88)
+    metal, tube = (DARK if is_light(c) else METAL), 0.012
     rise = h - tube - rim * 0.95
     arc = [(0.0, r * 0.97 * math.cos(a), rim * 0.95 + rise * math.sin(a)) for a in np.linspace(0, math.pi, 7)]
     for start, end in pairwise(arc):
@@ -302,26 +180,26 @@ def _bucket(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 def _handcart(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     deck, tube = 0.20, 0.022
     p.box(c, (0, 0, deck - 0.03), (d * 0.97, w * 0.98, 0.06))
-    p.box(_DARK, (0, 0, deck - 0.03), (d, w, 0.03))
+    p.box(DARK, (0, 0, deck - 0.03), (d, w, 0.03))
     for sx in (-1, 1):
         for sy in (-1, 1):
             x, y = sx * (d / 2 - 0.09), sy * (w / 2 - 0.13)
-            p.cylinder(_DARK, (x - 0.02, y, 0.065), (x + 0.02, y, 0.065), 0.065)
-            p.box(_METAL, (x, y, 0.11), (0.06, 0.05, 0.06))
+            p.cylinder(DARK, (x - 0.02, y, 0.065), (x + 0.02, y, 0.065), 0.065)
+            p.box(METAL, (x, y, 0.11), (0.06, 0.05, 0.06))
     side, y = d / 2 - 0.06, -(w / 2 - 0.03)
     for sx in (-1, 1):
-        p.rod(_METAL, (sx * side, y, deck), (sx * side, y, h - tube), tube)
+        p.rod(METAL, (sx * side, y, deck), (sx * side, y, h - tube), tube)
     p.rod(c, (-side, y, h - tube), (side, y, h - tube), tube)
-    p.rod(_METAL, (-side, y, h * 0.55), (side, y, h * 0.55), tube * 0.8)
+    p.rod(METAL, (-side, y, h * 0.55), (side, y, h * 0.55), tube * 0.8)
 
 
 def _sign(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    ink = _DARK if _is_light(c) else _PALE
-    p.box(_DARK, (0, 0, 0.02), (d, w * 0.12, 0.04))
+    ink = DARK if is_light(c) else PALE
+    p.box(DARK, (0, 0, 0.02), (d, w * 0.12, 0.04))
     for sy in (-1, 1):
-        p.box(_DARK, (0, sy * (w / 2 - 0.04), 0.02), (d, 0.08, 0.04))
-        p.box(_METAL, (0, sy * (w / 2 - 0.04), h * 0.30), (0.035, 0.035, h * 0.6))
-    p.box(_METAL, (0, 0, 0.03), (0.04, w * 0.9, 0.03))
+        p.box(DARK, (0, sy * (w / 2 - 0.04), 0.02), (d, 0.08, 0.04))
+        p.box(METAL, (0, sy * (w / 2 - 0.04), h * 0.30), (0.035, 0.035, h * 0.6))
+    p.box(METAL, (0, 0, 0.03), (0.04, w * 0.9, 0.03))
     board = h - w / 2
     p.box(c, (0, 0, board), (0.05, w, w))
     for sx in (-1, 1):
@@ -334,10 +212,10 @@ def _sign(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
 
 
 def _body(p: Painter, clothes: RGB, trousers: RGB) -> None:
-    skin, stride = p.choose(_SKINS), 0.055
+    skin, stride = p.choose(SKINS), 0.055
     for sy in (-1, 1):
         p.rod(trousers, (stride * sy, sy * 0.085, 0.10), (0, sy * 0.08, 0.80), 0.072)
-        p.box(_DARK, (stride * sy + 0.03, sy * 0.085, 0.04), (0.17, 0.09, 0.08))
+        p.box(DARK, (stride * sy + 0.03, sy * 0.085, 0.04), (0.17, 0.09, 0.08))
         p.rod(clothes, (0, sy * 0.185, 1.36), (-stride * 0.6 * sy, sy * 0.203, 0.92), 0.046)
         p.ellipsoid(skin, (-stride * 0.6 * sy, sy * 0.203, 0.85), (0.08, 0.07, 0.11))
     p.lathe(
@@ -350,12 +228,12 @@ def _body(p: Painter, clothes: RGB, trousers: RGB) -> None:
 
 
 def _person(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    _body(p, c, p.choose(_TROUSERS))
-    p.ellipsoid(p.choose(_HAIRS), (-0.016, 0, 1.605), (0.20, 0.182, 0.19))
+    _body(p, c, p.choose(TROUSERS))
+    p.ellipsoid(p.choose(HAIRS), (-0.016, 0, 1.605), (0.20, 0.182, 0.19))
 
 
 def _worker(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
-    _body(p, c, _darker(c, 0.18))
+    _body(p, c, darker(c, 0.18))
     helmet = p.choose(((0.97, 0.80, 0.08), (0.96, 0.96, 0.94)))
     yellowish = c[0] > 0.55 and c[1] > 0.6 and c[2] < 0.4
     vest = (0.98, 0.40, 0.05) if yellowish else (0.78, 0.95, 0.10)
@@ -364,12 +242,12 @@ def _worker(p: Painter, c: RGB, w: float, d: float, h: float) -> None:
     for sx in (-1, 1):
         for sy in (-1, 1):
             p.box(vest, (sx * 0.118, sy * 0.085, 1.18), (0.028, 0.055, 0.40), tilt_y_deg=sx * 3)
-            p.box(_PALE, (sx * 0.124, sy * 0.085, 1.18), (0.028, 0.018, 0.38), tilt_y_deg=sx * 3)
+            p.box(PALE, (sx * 0.124, sy * 0.085, 1.18), (0.028, 0.018, 0.38), tilt_y_deg=sx * 3)
     p.lathe(helmet, [(0.118, 1.585), (0.112, 1.63), (0.085, 1.675), (0.04, 1.697), (0.01, 1.70)], gloss=True)
     p.cylinder(helmet, (0.022, 0, 1.58), (0.022, 0, 1.592), 0.125)
 
 
-_DRAW: dict[str, Callable[[Painter, RGB, float, float, float], None]] = {
+_YARD: dict[str, Draw] = {
     "box": _box,
     "cone": _cone,
     "drum": _drum,
@@ -386,3 +264,6 @@ _DRAW: dict[str, Callable[[Painter, RGB, float, float, float], None]] = {
     "person": _person,
     "worker": _worker,
 }
+
+# kind → what draws it, given its colour and (width, depth, height)
+LOOKS: dict[str, Draw] = _YARD | STREET_LOOKS | LANDMARK_LOOKS

@@ -48,6 +48,7 @@ class SceneRenderer:
         self._scene = mujoco.MjvScene(model, maxgeom=_MAX_GEOMS)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC, "fog") >= 0
         self._model = model
         self._object_of_geom = object_of_geom(model)
 

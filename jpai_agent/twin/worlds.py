@@ -1,9 +1,10 @@
-"""Builds the MuJoCo worlds: the yard for simulator and training pictures, the light twin for rehearsal.
+"""Builds the MuJoCo worlds: yard and street for simulator and training pictures, the light twin for rehearsal.
 
-Geom groups: 0 floor, walls and markings, 1 what is seen of objects, 2 what is seen of the robot, 3 contact shapes of
-objects, 4 contact shapes of the robot; renderers show 0 to 2 and lidar rays meet LIDAR_GROUPS. Contact bits: 1 floor,
-2 obstacles; objects touch the robot and nothing else. Bodies of objects are named `obj:<id>`, the robot's base body
-is `base_link`.
+Geom groups: 0 floor, walls and background, 1 what is seen of objects, signs and lights, 2 what is seen of the robot and
+of paint on the ground, 3 contact shapes of objects, 4 contact shapes of the robot; renderers show 0 to 2 and lidar rays
+meet LIDAR_GROUPS. Contact bits: 1 floor, 2 obstacles; objects touch the robot and nothing else. Bodies of objects are
+named `obj:<id>`, the robot's base body is `base_link`. Of the street, poles of signs and lights can be touched too:
+`pole:<stop line or head>`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,16 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from jpai_agent.twin.appearance import COLOR_RGB, SEEN_GROUP, Painter
+from jpai_agent.twin.appearance import paint
+from jpai_agent.twin.lights import LightPlan
+from jpai_agent.twin.painter import COLOR_RGB, SEEN_GROUP, Painter
 from jpai_agent.twin.scenery import OBSTACLE_BIT, add_ground_and_walls, dress_yard
+from jpai_agent.twin.street import add_lights, add_stop_signs, add_street_ground, dress_road
+from jpai_agent.twin.street_scenery import add_background, add_materials, add_weather
+from jpai_agent.world.map import WorldMap
 from jpai_agent.world.objects import KINDS, PEOPLE, ObjectSpec, motion_pose
 from jpai_agent.world.paths import resource
+from jpai_agent.world.road import RoadMap
 
 LIDAR_GROUPS = np.array([1, 1, 0, 0, 0, 0], dtype=np.uint8)
 ROBOT_BODY = "base_link"
@@ -64,9 +72,7 @@ def build_yard(
 
     robot_xml: the robot's MJCF, by default the cart. Raises ValueError for two objects of one id.
     """
-    ids = [o.id for o in objects]
-    if len(set(ids)) < len(ids):
-        raise ValueError(f"object ids used twice: {sorted({i for i in ids if ids.count(i) > 1})}")
+    _check_ids(objects)
     spec = _world_with_robot(robot_xml, robot_pose)
     world = world_data("yard")
     add_ground_and_walls(spec, tuple(world["bounds_m"]), world["walls"]["height_m"], world["walls"]["thickness_m"])
@@ -75,18 +81,68 @@ def build_yard(
     if visual:
         dress_yard(spec, world, appearance)
         painter = Painter(spec, appearance)
-    for thing in objects:
-        x, y, heading_deg = motion_pose(thing, 0.0)
-        body = spec.worldbody.add_body(
-            name=OBJECT_PREFIX + thing.id,
-            pos=[x, y, 0],
-            quat=_yaw_quat(math.radians(heading_deg)),
-            mocap=thing.moves or thing.kind in PEOPLE,
-        )
-        _add_contact_solid(body, thing, seen=painter is None)
-        if painter is not None:
-            painter.paint(body, thing)
+    _add_objects(spec, objects, painter)
     return spec
+
+
+def build_street(
+    objects: Sequence[ObjectSpec],
+    *,
+    road: RoadMap,
+    lights: LightPlan | None = None,
+    robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
+    appearance: np.random.Generator | None = None,
+    visual: bool = True,
+    robot_xml: Path | None = None,
+    weather: str | None = None,
+) -> mujoco.MjSpec:
+    """The street of a road map with these objects and the robot, as `build_yard` does the yard.
+
+    lights: what the traffic lights show, by default the plan of an episode that lists none; the model shows t = 0 until
+    `lights.show_lights` switches it. appearance also varies weather, houses and trees; weather fixes one of
+    `street_scenery.WEATHERS`. robot_xml: by default the car.
+    """
+    _check_ids(objects)
+    spec = _world_with_robot(robot_xml or resource("sim", "robots", "car.xml"), robot_pose, _STREET_VIEW)
+    add_street_ground(spec)
+    middle = np.mean([(c.x_m, c.y_m) for c in road.crossings.values()], axis=0)
+    spec.worldbody.add_camera(name="top", pos=[*middle, 230], fovy=60)
+    painter = None
+    if visual:
+        sky = add_weather(spec, appearance, weather)
+        add_materials(spec, sky, appearance)
+        dress_road(spec, road)
+        clear = [(x, y, math.hypot(*thing.dimensions_m[:2]) / 2) for thing in objects for x, y in _ways(thing)]
+        add_background(spec, road, clear, appearance)
+        painter = Painter(spec, appearance)
+    add_lights(spec, road, lights or LightPlan.of_episode(road), visual=visual)
+    add_stop_signs(spec, road, visual=visual)
+    _add_objects(spec, objects, painter)
+    return spec
+
+
+def build_world(
+    world: WorldMap,
+    objects: Sequence[ObjectSpec],
+    *,
+    lights: LightPlan | None = None,
+    robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
+    appearance: np.random.Generator | None = None,
+    visual: bool = True,
+    robot_xml: Path | None = None,
+) -> mujoco.MjSpec:
+    """The world of a map: a street where it has a road, else the yard. See `build_street` and `build_yard`.
+
+    Raises ValueError for a map of neither, or for lights where there is no road.
+    """
+    if world.road is not None:
+        return build_street(objects, road=world.road, lights=lights, robot_pose=robot_pose, appearance=appearance, visual=visual,
+                            robot_xml=robot_xml)
+    if world.name != "yard":
+        raise ValueError(f"no builder for world {world.name!r}; known worlds: yard, street")
+    if lights is not None:
+        raise ValueError("the yard has no traffic lights")
+    return build_yard(objects, robot_pose=robot_pose, appearance=appearance, visual=visual, robot_xml=robot_xml)
 
 
 def build_twin(
@@ -152,13 +208,50 @@ def robot_geoms(model: mujoco.MjModel) -> np.ndarray:
     return model.body_rootid[model.geom_bodyid] == model.body(ROBOT_BODY).id
 
 
-def _world_with_robot(robot_xml: Path | None, robot_pose: Sequence[float]) -> mujoco.MjSpec:
+def _check_ids(objects: Sequence[ObjectSpec]) -> None:
+    ids = [o.id for o in objects]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"object ids used twice: {sorted({i for i in ids if ids.count(i) > 1})}")
+
+
+def _ways(thing: ObjectSpec) -> list[tuple[float, float]]:
+    """Where an object stands or will come by."""
+    return [thing.pose[:2]] if thing.motion is None else list(thing.motion.path)
+
+
+def _add_objects(spec: mujoco.MjSpec, objects: Sequence[ObjectSpec], painter: Painter | None) -> None:
+    for thing in objects:
+        x, y, heading_deg = motion_pose(thing, 0.0)
+        body = spec.worldbody.add_body(
+            name=OBJECT_PREFIX + thing.id,
+            pos=[x, y, 0],
+            quat=_yaw_quat(math.radians(heading_deg)),
+            mocap=thing.moves or thing.kind in PEOPLE,
+        )
+        _add_contact_solid(body, thing, seen=painter is None)
+        if painter is not None:
+            paint(painter, body, thing)
+
+
+@dataclass(frozen=True)
+class _View:
+    """How far a world reaches: the length that MuJoCo's distances are counted in, and where sight begins and ends."""
+
+    extent_m: float
+    near_m: float
+    far_m: float
+
+
+_YARD_VIEW, _STREET_VIEW = _View(10.0, 0.05, 60.0), _View(10.0, 0.1, 600.0)
+
+
+def _world_with_robot(robot_xml: Path | None, robot_pose: Sequence[float], view: _View = _YARD_VIEW) -> mujoco.MjSpec:
     spec = mujoco.MjSpec.from_string(_robot_text(robot_xml or resource("sim", "robots", "cart.xml")))
     base = spec.body(ROBOT_BODY)
     base.pos = [robot_pose[0], robot_pose[1], 0]
     base.quat = _yaw_quat(math.radians(robot_pose[2]))
-    spec.stat.center, spec.stat.extent = [0, 0, 0.5], 10.0
-    spec.visual.map.znear, spec.visual.map.zfar = 0.005, 6.0
+    spec.stat.center, spec.stat.extent = [0, 0, 0.5], view.extent_m
+    spec.visual.map.znear, spec.visual.map.zfar = view.near_m / view.extent_m, view.far_m / view.extent_m
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
     spec.visual.quality.offsamples = 0
     return spec

@@ -18,8 +18,10 @@ from jpai_agent.sim.cart import TRACK_M as TRACK_M
 from jpai_agent.sim.cart import WHEEL_RADIUS_M as WHEEL_RADIUS_M
 from jpai_agent.sim.cart import CartGear, CartPhysics
 from jpai_agent.sim.sensors import ColorNoise, noisy_depth, noisy_fix, noisy_ranges, noisy_rows
+from jpai_agent.twin.lights import LightPlan, show_lights
 from jpai_agent.twin.render import SceneRenderer
-from jpai_agent.twin.worlds import LIDAR_GROUPS, OBJECT_PREFIX, ROBOT_BODY, build_yard, place_movers, robot_geoms
+from jpai_agent.twin.worlds import LIDAR_GROUPS, OBJECT_PREFIX, ROBOT_BODY, build_world, place_movers, robot_geoms
+from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, motion_pose
 from jpai_agent.world.robot import LidarSpec, RobotSpec
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Observation
@@ -27,6 +29,7 @@ from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Observation
 PHYSICS_STEP_S = 0.01
 ODOMETRY_HZ, FIX_HZ = 20.0, 10.0
 STREAM_HZ = 5.0
+WET_WEATHERS = ("rain",)
 
 
 class SimulationDiverged(RuntimeError):
@@ -59,7 +62,7 @@ class SimRobot:
     Args:
         robot: Geometry, limits and sensors. world: "yard" or "street". objects: what stands and moves there.
         robot_pose: (x, y, heading_deg) in the map frame. robot_speed_mps: forward speed at the start.
-        lights: Traffic lights of an episode that have phases of their own.
+        lights: `scene.lights` of an episode, the traffic lights that have phases of their own. Raises ValueError for a wrong one.
         seed: Draws looks, physics and every sensor's noise, each from a stream of its own.
         renderer: One to share, as loading it costs; a renderer belongs to one thread. Without it one is made when
             needed.
@@ -77,7 +80,7 @@ class SimRobot:
         *,
         robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
         robot_speed_mps: float = 0.0,
-        lights: Sequence[Any] = (),
+        lights: Sequence[Mapping[str, Any]] = (),
         seed: int = 0,
         renderer: SceneRenderer | None = None,
         stream: Iterable[str] = (),
@@ -85,16 +88,26 @@ class SimRobot:
         streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
         self.robot, self.objects = robot, tuple(objects)
         self.streaming = {robot.camera(name).name for name in stream}
-        if world != "yard":
-            raise ValueError(f"unknown world {world!r}; known worlds: yard")
-        built = build_yard(objects, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml)
+        world_map = load_map(world)
+        road = world_map.road
+        if lights and road is None:
+            raise ValueError(f"world {world!r} has no traffic lights")
+        self._lights = None if road is None else LightPlan.of_episode(road, lights)
+        built = build_world(
+            world_map, objects, lights=self._lights, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml
+        )
         self._model = built.compile()
         self._data = mujoco.MjData(self._model)
         yaw_rad = math.radians(robot_pose[2])
         gear = (self._model, self._data, robot, robot_speed_mps, yaw_rad, streams[1], streams[2])
-        self._gear: CartGear | CarGear = CartGear(*gear) if robot.ackermann is None else CarGear(*gear)
+        self._gear: CartGear | CarGear
+        if robot.ackermann is None:
+            self._gear = CartGear(*gear)
+        else:
+            self._gear = CarGear(*gear, wet=any(text.name == "weather" and text.data in WET_WEATHERS for text in built.texts))
         self._model.opt.timestep = PHYSICS_STEP_S / self._gear.substeps
         self._index()
+        self._show_moving_things(0.0)
         mujoco.mj_forward(self._model, self._data)
         self._fix_rng, self._lidar_rng, self._depth_rng = streams[3:6]
         self._color_noise = ColorNoise(streams[6])
@@ -144,6 +157,7 @@ class SimRobot:
                 mujoco.mj_step(self._model, self._data, self._gear.substeps)
                 self._steps += 1
                 self._note_contacts()
+            self._show_moving_things(self.time_s)
             # an autoreset would set time back and say so in the warnings
             if abs(self._data.time - self.time_s) > 1e-6 or not np.isfinite(self._data.qpos).all():
                 raise SimulationDiverged(f"at {self.time_s:.2f} s the physics reset itself to {self._data.time:.2f} s")
@@ -157,10 +171,8 @@ class SimRobot:
         now = self.time_s
         if now_s is not None and abs(now_s - now) > 1e-6:
             raise ValueError(f"sensors see the present, {now:.3f} s, not {now_s:.3f} s")
-        # forward kinematics of the present: mj_step leaves positions of bodies one step behind
-        place_movers(self._model, self._data, self.objects, now)
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)
+        self._show_moving_things(now)
+        self._update_bodies()
         odometry = self._gear.odometry(self._pose(), now) if self._is_due("odometry", ODOMETRY_HZ) else None
         fix = noisy_fix(self._pose(), now, self._fix_rng) if self._is_due("fix", FIX_HZ) else None
         scan = self._scan(now) if self._is_due("lidar", self.robot.lidar.rate_hz) else None
@@ -181,8 +193,7 @@ class SimRobot:
     def picture(self, camera: str = "chase", size: tuple[int, int] = (640, 480)) -> np.ndarray:
         """A clean (H, W, 3) uint8 picture from any camera of the world ("chase", "top", …), for recorders."""
         with self._timed("color"):
-            mujoco.mj_kinematics(self._model, self._data)
-            mujoco.mj_camlight(self._model, self._data)
+            self._update_bodies()
             return self._renderer().color(self._data, camera, size)
 
     def place(self, pose: tuple[float, float, float], time_s: float) -> None:
@@ -192,7 +203,7 @@ class SimRobot:
         half = pose[2] / 2
         self._data.qpos[start : start + 2] = pose[:2]
         self._data.qpos[start + 3 : start + 7] = (math.cos(half), 0.0, 0.0, math.sin(half))
-        place_movers(self._model, self._data, self.objects, time_s)
+        self._show_moving_things(time_s)
         mujoco.mj_forward(self._model, self._data)
 
     def truth(self) -> Truth:
@@ -200,7 +211,8 @@ class SimRobot:
         contacts, self._touched = frozenset(self._touched), set()
         pose = self._pose()
         objects = np.array([motion_pose(thing, self.time_s) for thing in self.objects]).reshape(-1, 3)
-        return Truth(self.time_s, pose, self._velocity(pose[2]), objects, contacts, {})
+        lights = {} if self._lights is None else self._lights.states(self.time_s)
+        return Truth(self.time_s, pose, self._velocity(pose[2]), objects, contacts, lights)
 
     def close(self) -> None:
         """Free the renderer, unless it is shared."""
@@ -229,6 +241,16 @@ class SimRobot:
         ]
         self._beams = _beams(self.robot.lidar).reshape(-1, 3)
         self._hit_geom, self._hit_m = np.zeros(len(self._beams), dtype=np.int32), np.zeros(len(self._beams))
+
+    def _show_moving_things(self, time_s: float) -> None:
+        place_movers(self._model, self._data, self.objects, time_s)
+        if self._lights is not None:
+            show_lights(self._model, self._lights, time_s)
+
+    def _update_bodies(self) -> None:
+        """Forward kinematics of the present: mj_step leaves positions of bodies one step behind."""
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
 
     def _pose(self) -> np.ndarray:
         x, y, _, qw, qx, qy, qz = self._data.qpos[self._base_qpos : self._base_qpos + 7]

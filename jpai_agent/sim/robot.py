@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -25,6 +25,9 @@ from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, motion_pose
 from jpai_agent.world.robot import LidarSpec, RobotSpec
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Observation
+
+if TYPE_CHECKING:
+    from jpai_agent.sim.episode import Light
 
 PHYSICS_STEP_S = 0.01
 ODOMETRY_HZ, FIX_HZ = 20.0, 10.0
@@ -80,7 +83,7 @@ class SimRobot:
         *,
         robot_pose: Sequence[float] = (0.0, 0.0, 0.0),
         robot_speed_mps: float = 0.0,
-        lights: Sequence[Mapping[str, Any]] = (),
+        lights: Sequence[Light | Mapping[str, Any]] = (),
         seed: int = 0,
         renderer: SceneRenderer | None = None,
         stream: Iterable[str] = (),
@@ -92,7 +95,7 @@ class SimRobot:
         road = world_map.road
         if lights and road is None:
             raise ValueError(f"world {world!r} has no traffic lights")
-        self._lights = None if road is None else LightPlan.of_episode(road, lights)
+        self._lights = None if road is None else LightPlan.of_episode(road, [dict(light) for light in lights])
         built = build_world(
             world_map, objects, lights=self._lights, robot_pose=robot_pose, appearance=streams[0], robot_xml=robot.model_xml
         )

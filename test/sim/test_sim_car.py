@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jpai_agent.sim.car import DRY_FRICTION, WET_FRICTION, CarPhysics
+from jpai_agent.sim.episode import Light
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.sim.sensors import AxleOdometry, noisy_rows
 from jpai_agent.twin.render import SceneRenderer
@@ -108,7 +109,7 @@ def test_a_car_drives_its_path_whatever_the_robot_does(car: RobotSpec, renderer:
 
 
 def test_the_truth_tells_what_the_lights_of_the_episode_show(car: RobotSpec, renderer: SceneRenderer) -> None:
-    lights = [{"at": [80, 80], "approach": "west", "phases": [["red", 0.3], ["green", 20]]}]
+    lights = [Light.model_validate({"at": [80, 80], "approach": "west", "phases": [["red", 0.3], ["green", 20]]})]
     robot = make(car, renderer, lights=lights, robot_pose=(50.0, 81.5, 0.0))
     name = "light_80_80_west"
     assert robot.truth().lights[name] == "red"

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from jpai_agent.sim.expectations import Expectation, Metres, Strict, TurnExpectation
 from jpai_agent.sim.limits import LIMITS
+from jpai_agent.twin.lights import LightPlan
 from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, motion_pose, objects_from_dicts
 from jpai_agent.world.robot import load_robot
@@ -180,18 +181,8 @@ def _check_scene(line: _EpisodeLine, objects: Sequence[ObjectSpec]) -> None:
     if not -limits.reverse_mps <= line.scene.robot_speed_mps <= limits.forward_mps:
         raise ValueError(f"scene.robot_speed_mps: {line.robot} drives {-limits.reverse_mps:.2f} to {limits.forward_mps:.2f} m/s,"
                          f" not {line.scene.robot_speed_mps:g}")
-    if world_map.road is None:
-        return
-    heads = {(head.crossing, head.approach) for head in world_map.road.lights.values()}
-    places = {(c.x_m, c.y_m): c.id for c in world_map.road.crossings.values()}
-    seen = set()
-    for index, light in enumerate(line.scene.lights):
-        head = (places.get((light.at[0], light.at[1]), ""), light.approach)
-        if head not in heads:
-            raise ValueError(f"scene.lights.{index}: no traffic light at {light.at} for who comes from the {light.approach}")
-        if head in seen:
-            raise ValueError(f"scene.lights.{index}: the light at {light.at} of the {light.approach} stands twice")
-        seen.add(head)
+    if world_map.road is not None:
+        LightPlan.of_episode(world_map.road, [dict(light) for light in line.scene.lights])
 
 
 def _check(line: _EpisodeLine, ids: set[str]) -> None:

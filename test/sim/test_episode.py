@@ -206,7 +206,7 @@ def test_an_episode_of_the_street_may_roll_and_have_lights_and_every_kind_of_thi
         ({"objects": [{"id": "a", "kind": "car", "pose": [0, -90, 0]}]}, "object a.*outside"),
         ({"robot_speed_mps": 15}, "robot_speed_mps"),
         ({"robot_speed_mps": -3}, "robot_speed_mps"),
-        ({"lights": [{"at": [0, 80], "approach": "south", "phases": [["red", 8]]}]}, "no traffic light"),
+        ({"lights": [{"at": [0, 80], "approach": "south", "phases": [["red", 8]]}]}, "no light"),
         ({"lights": [{"at": [80, 80], "approach": "south", "phases": [["red", 8]]}] * 2}, "twice"),
     ],
 )

@@ -1,12 +1,15 @@
 """A stand-in for the model, for tests of the pipeline alone: hand-written plans whose points come from the simulator's truth.
 
-Used by tests only; `python test/suites/hand_plans.py` runs the whole yard suite with it and prints the table.
+Used by tests only; `python test/suites/hand_plans.py [--suite NAME] [--seeds N] [ID ...]` runs a whole suite with it, or the
+episodes named, each with N seeds, and prints what failed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,16 @@ from jpai_agent.twin.worlds import object_ids
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError
 
 FOLDER = Path(__file__).parent
-PLANS = {line["id"]: line["turns"] for line in map(json.loads, (FOLDER / "yard_plans.jsonl").read_text("utf-8").splitlines())}
+SUITES = ("yard", "street", "traffic")
+
+
+def plans_of(suite: str) -> dict[str, Any]:
+    """The turns of every episode of a suite, by its id."""
+    lines = map(json.loads, (FOLDER / f"{suite}_plans.jsonl").read_text("utf-8").splitlines())
+    return {line["id"]: line["turns"] for line in lines}
+
+
+PLANS = {name: turns for suite in SUITES for name, turns in plans_of(suite).items()}
 SMALLEST_PX = 12
 
 
@@ -93,22 +105,26 @@ def hand_agent(context: AgentContext, episode: Any) -> Agent:
 
 
 def main() -> None:
-    """Run the suite, or the episodes named, and print what failed."""
+    """Run a suite, or the episodes named, and print what failed."""
     from jpai_agent.sim.episode import read_suite
     from jpai_agent.sim.runner import run_episode
 
-    wanted = set(sys.argv[1:])
-    episodes = [e for e in read_suite(FOLDER.parents[1] / "sim" / "suites" / "yard.jsonl") if not wanted or e.id in wanted]
-    reached = contacts = violations = 0
-    for episode in episodes:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ids", nargs="*", help="episodes to run, all without")
+    parser.add_argument("--suite", choices=SUITES, default="yard")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds per episode, its own first")
+    chosen = parser.parse_args()
+    episodes = read_suite(FOLDER.parents[1] / "sim" / "suites" / f"{chosen.suite}.jsonl")
+    wanted = [e for e in episodes if not chosen.ids or e.id in chosen.ids]
+    counts: Counter[str] = Counter()
+    for episode in (replace(e, seed=e.seed + 1000 * k) for e in wanted for k in range(chosen.seeds)):
         result = run_episode(episode, lambda context, episode=episode: hand_agent(context, episode))
-        reached += result.goal_reached
-        contacts += bool(result.contacts)
-        violations += bool(result.violations)
+        counts.update(reached=result.goal_reached, contacts=bool(result.contacts), violations=bool(result.violations))
         if not result.goal_reached:
-            print(episode.id, [t.say for t in episode.turns], result.decision, result.reason, result.failed_predicates,
-                  result.contacts, result.violations, result.error, flush=True)
-    print(f"{reached}/{len(episodes)} goal reached, {contacts} with contact, {violations} with violation")
+            print(episode.id, episode.seed, [t.say for t in episode.turns], result.decision, result.reason,
+                  result.failed_predicates, result.contacts, result.violations, result.error, flush=True)
+    print(f"{counts['reached']}/{len(wanted) * chosen.seeds} goal reached, {counts['contacts']} with contact, "
+          f"{counts['violations']} with violation")
 
 
 if __name__ == "__main__":

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from functools import lru_cache
 from typing import Any
 
 import pytest
-from hand_plans import PLANS, hand_agent
+from hand_plans import hand_agent, plans_of
+from wording import GRAM, half_known, is_a_training_line, known_grams, letters_only, patterns
 
-from jpai_agent.language.normalise import clean, normalise
-from jpai_agent.language.numbers import kanji_numerals_to_digits
+from jpai_agent.language.normalise import normalise
 from jpai_agent.sim.episode import Episode, read_suite
 from jpai_agent.sim.runner import AgentContext, run_episode
 from jpai_agent.skills import skills_for
-from jpai_agent.train.corpus import TEST_AUTHORS, Segments, load_corpus
+from jpai_agent.train.corpus import TEST_AUTHORS, load_corpus
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.world.paths import resource
 
 LEAST_EPISODES, LEAST_EACH = 80, 3
-GRAM, MOST_KNOWN = 5, 0.5
+PLANS = plans_of("yard")
 # what a yard holds of the phenomena of spoken Japanese: forms, reference, number, structure, trouble, emergency
 PHENOMENA = ("politeness", "ellipsis", "deixis", "numerals", "relation", "ordinal", "negation", "conditional",
              "sequence", "correction", "ambiguity", "indirect", "dialect", "asr_noise", "katakana", "emergency")
@@ -40,51 +38,6 @@ def steps_of(turn: Any) -> list[Any]:
     if isinstance(turn[0], str):
         return turn[1] if turn[0] == "act" else []
     return turn
-
-
-def letters_only(text: str) -> str:
-    """Normalised as the model reads it, without punctuation, symbols and spaces."""
-    seen = kanji_numerals_to_digits(clean(text))
-    return "".join(char for char in seen if unicodedata.category(char)[0] in "LN" or char == "ー")
-
-
-@lru_cache(maxsize=1)
-def patterns() -> tuple[Segments, ...]:
-    """Everything that the training corpus says: lines, the turns before them, and referring expressions."""
-    corpus = load_corpus()
-    return tuple(dict.fromkeys([part for line in corpus.lines for part in (line.text, line.earlier) if part]
-                               + [ref.text for ref in corpus.refs]))
-
-
-@lru_cache(maxsize=1)
-def known_grams() -> frozenset[str]:
-    """Every run of GRAM characters in the fixed text of the training corpus, its slots cut out."""
-    pieces = (letters_only(literal) for pattern in patterns() for literal, slot in pattern if not slot)
-    return frozenset(piece[i:i + GRAM] for piece in pieces for i in range(len(piece) - GRAM + 1))
-
-
-def half_known(utterance: str) -> list[str]:
-    """The runs of GRAM characters from the training corpus of which one alone is more than half of an utterance."""
-    text = letters_only(utterance)
-    runs = [text[i:i + GRAM] for i in range(len(text) - GRAM + 1)]
-    return [run for run in runs if run in known_grams()] if MOST_KNOWN * len(text) < GRAM else []
-
-
-@lru_cache(maxsize=1)
-def spelled_out() -> tuple[tuple[re.Pattern[str], int], ...]:
-    """Each corpus line as a pattern, slots standing for any words, with the length of its fixed text."""
-    found = []
-    for pattern in patterns():
-        fixed = [(letters_only(literal), slot) for literal, slot in pattern]
-        found.append((re.compile("".join(".+" if slot else re.escape(literal) for literal, slot in fixed)),
-                      sum(len(literal) for literal, slot in fixed if not slot)))
-    return tuple(found)
-
-
-def is_a_training_line(utterance: str) -> bool:
-    """Whether a corpus line, its slots filled, says the whole utterance, most of it as fixed text."""
-    text = letters_only(utterance)
-    return any(2 * length > len(text) and pattern.fullmatch(text) for pattern, length in spelled_out())
 
 
 def utterances() -> list[tuple[str, str]]:

@@ -12,13 +12,14 @@ A car's programs are made and driven by `road`; `compile_program` and `runner_fo
 from jpai_agent.control.compile import compile_program
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.program import Program
+from jpai_agent.control.road.compile import keep_lane_program
 from jpai_agent.control.road.runner import RoadRunner
 from jpai_agent.control.runner import Command, ProgramRunner
 from jpai_agent.control.view import View, view_from_scene
 from jpai_agent.world.robot import RobotSpec
 
-__all__ = ["Command", "Program", "ProgramError", "ProgramRunner", "RoadRunner", "View", "compile_program", "runner_for",
-           "view_from_scene"]
+__all__ = ["Command", "Program", "ProgramError", "ProgramRunner", "RoadRunner", "View", "compile_program",
+           "keep_lane_program", "runner_for", "view_from_scene"]
 
 
 def runner_for(program: Program, robot: RobotSpec, n: int = 1) -> ProgramRunner | RoadRunner:

@@ -13,6 +13,7 @@ from jpai_agent.control.goals import completed
 from jpai_agent.control.motions import motion_of
 from jpai_agent.control.paths import PERSON_GAP_M, STEP_M, ProgramError, Surroundings, headings
 from jpai_agent.control.program import Program
+from jpai_agent.control.road.compile import compile_road_program
 from jpai_agent.control.segments import TRAIL_M, Drive, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.control.view import view_from_scene
 from jpai_agent.plan import Step
@@ -200,6 +201,8 @@ def compile_program(steps: Sequence[Step], targets: Mapping[int, GroundedTarget]
     Raises:
         ProgramError: A way is blocked or a target is missing; names the step.
     """
+    if robot.ackermann is not None:
+        return compile_road_program(steps, targets, scene, robot, world_map, cruise_mps=cruise_mps, lead_s=lead_s)
     state = scene.robot
     pose = state.pose
     ahead = state.v_mps * lead_s

@@ -97,6 +97,11 @@ class ProgramRunner:
         """(N,) True where every segment was done."""
         return (self.segment >= len(self.program.segments)) & (self.failed == "")
 
+    @property
+    def carrying(self) -> np.ndarray:
+        """(N,) True where a robot goes on though every segment was done: never, of this one."""
+        return np.zeros(self.n, dtype=bool)
+
     def step_of(self, robot: int = 0) -> int | None:
         """Index in the plan of the step that a robot is at; None when it has ended."""
         at = int(self.segment[robot])

@@ -34,6 +34,8 @@ FAR_M = 60.0
 SAME_RAD = math.radians(50)
 # from behind: who is this much faster or nearer than a car that merges
 MERGE_BEHIND_M = 60.0
+# turning round on the road takes so long, and has begun there
+ROUND_S, ROUND_BEGUN_M = 18.0, 0.4
 
 Crosswalks = dict[str, tuple[float, float, float, float, float]]
 
@@ -73,6 +75,8 @@ class Rules:
                 continue
             elif kind == "crosswalk" and name in self._crosswalks:
                 self._crosswalk(holds, k, mark, front, v_mps, movers)
+            elif kind == "round":
+                self._round(holds, rows, k, begin, along_m, movers)
             elif kind in ("crossing", "pass", "merge"):
                 self._gap(holds, rows, k, mark, along_m, v_mps, movers)
 
@@ -171,6 +175,17 @@ class Rules:
         until = end + (1.0 if kind == "crossing" else 0.0)
         free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot)
         holds.stop(at - along, 0.5, deciding & ~free & (at - along > -1.0))
+
+
+    def _round(self, holds: Holds, rows: np.ndarray, k: int, begin: float, along: np.ndarray, movers: Movers) -> None:
+        """Begin to turn round on the road when nobody comes, from either side."""
+        self.done[rows, k] |= along > begin + ROUND_BEGUN_M
+        x, y = self._course.points[self._course.index(np.array(begin))]
+        dx, dy = movers.x - x, movers.y - y
+        away = np.hypot(dx, dy)
+        closing = -(dx * movers.vx + dy * movers.vy) / np.maximum(away, 0.1)
+        comes = ~movers.person & (closing > STANDING_MPS) & (away < np.minimum(closing * ROUND_S + 5.0, FAR_M))
+        holds.stop(begin - along, 0.3, comes.any(axis=1) & ~self.done[rows, k])
 
 
 def _line_before(mark: Mark, marks: Sequence[Mark]) -> Mark | None:

@@ -76,6 +76,11 @@ class RoadRunner:
         return (self.segment >= self._last) & (self.failed == "")
 
     @property
+    def carrying(self) -> np.ndarray:
+        """(N,) True where every step was done and the car goes on along its lane."""
+        return self.succeeded & self.carries_on
+
+    @property
     def carries_on(self) -> bool:
         """Whether the program goes on after the plan's last step."""
         return self._last < len(self.program.segments)

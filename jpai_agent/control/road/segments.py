@@ -10,7 +10,7 @@ from jpai_agent.control.segments import KINDS, Segment, points_of
 Points = tuple[tuple[float, float], ...]
 # (kind, from_m, to_m, id), metres along the points from the first one
 Mark = tuple[str, float, float, str]
-MARK_KINDS = ("light", "sign", "crosswalk", "crossing", "pass", "merge", "end")
+MARK_KINDS = ("light", "sign", "crosswalk", "crossing", "pass", "merge", "round", "end")
 # distance of the points of a drive
 POINT_M = 0.5
 
@@ -22,7 +22,8 @@ class RoadDrive(Segment):
     Attributes:
         points: (x, y) about POINT_M apart. reverse: backwards along them. rests: comes to rest on the last one.
         marks: What lies along it. light, sign: a stop line at from_m. crosswalk, crossing: what it leads over. pass: a
-            stretch in the oncoming lane, merge: one into a lane that others drive on; both begin when they are free.
+            stretch in the oncoming lane, merge: one into a lane that others drive on, round: one across the road; they begin
+            when it is free.
             end: the road's end.
         carry_on: What the car goes on with when the plan's steps are done.
     """

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jpai_agent.control import Program, ProgramRunner, view_from_scene
+from jpai_agent.control import Program, ProgramRunner, runner_for, view_from_scene
+from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.changes import needs_rehearsal
@@ -16,8 +17,10 @@ from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
 CHECK_EVERY_S = 0.2
-# while the rest is rehearsed again the robot slows to this
-SLOWED_MPS = 0.3
+# while the rest is rehearsed again the robot slows to this; a car has to keep the traffic behind it in mind
+SLOWED_MPS, CAR_SLOWED_MPS = 0.3, 5.0
+# how far ahead a car's way is watched for changes
+WATCHED_M = 60.0
 
 
 class NotPermitted(RuntimeError):
@@ -33,6 +36,7 @@ class Run:
         plan: The plan that it carries out; program: the rehearsed part of it.
         scene: The snapshot that was rehearsed last; verdict: what that rehearsal found.
         change: Why the rest must be rehearsed again; None while the verdict holds. held: it stands still until then.
+        told: Its end has been told; what goes on is the lane that a car follows until it hears more.
     """
 
     id: str
@@ -40,9 +44,10 @@ class Run:
     program: Program
     runner: ProgramRunner
     scene: Scene
-    verdict: Verdict
+    verdict: Verdict | None
     change: str | None = None
     held: bool = False
+    told: bool = False
 
     @property
     def step(self) -> int:
@@ -57,6 +62,16 @@ class Run:
             return None
         segment = self.program.segments[int(self.runner.segment[0])]
         return segment.label if isinstance(segment, LookFor) else None
+
+    @property
+    def carrying(self) -> bool:
+        """The plan is done and the car goes on along its lane."""
+        return self.outcome == "done" and int(self.runner.segment[0]) < len(self.program.segments)
+
+    @property
+    def at_road_end(self) -> bool:
+        """What it drives leads to where the road ends."""
+        return leads_to_road_end(self.program)
 
     @property
     def outcome(self) -> str | None:
@@ -75,7 +90,7 @@ class Executor:
         self._runs = 0
         self._checked_s = 0.0
         self._ticked_s: float | None = None
-        self._brakes = ProgramRunner(Program((), (0.0, 0.0, 0.0)), robot, 1)
+        self._brakes = runner_for(Program((), (0.0, 0.0, 0.0)), robot, 1)
 
     def start(self, plan: ActionPlan, program: Program, verdict: Verdict, binding: Binding, scene: Scene, now_s: float) -> Run:
         """Begin a rehearsed program, in place of the one that runs.
@@ -87,9 +102,22 @@ class Executor:
         if refusal is not None:
             raise NotPermitted(refusal)
         self._runs += 1
-        runner = ProgramRunner(program, self.robot, 1)
-        self.run = Run(f"run-{self._runs}-{program.sha256()[:12]}", plan, program, runner, scene, verdict)
+        self.run = self._made(plan, program, scene, verdict)
         return self.run
+
+    def carry_on(self, plan: ActionPlan, program: Program, scene: Scene) -> Run | None:
+        """Follow the lane at once, for a car that rolls when nobody has told it anything; asks for a rehearsal.
+
+        Braking blindly is no safer for a car under way than keeping to its lane and to the rules.
+        """
+        self._runs += 1
+        self.run = self._made(plan, program, scene, None)
+        self.run.change, self.run.told = "not rehearsed yet", True
+        return self.run
+
+    def _made(self, plan: ActionPlan, program: Program, scene: Scene, verdict: Verdict | None) -> Run:
+        name = f"run-{self._runs}-{program.sha256()[:12]}"
+        return Run(name, plan, program, runner_for(program, self.robot, 1), scene, verdict)
 
     def cancel(self) -> Run | None:
         """Drop the program; the next ticks brake to standstill. Returns what was dropped."""
@@ -102,14 +130,15 @@ class Executor:
         self._ticked_s = now_s
         view = view_from_scene(scene)
         run = self.run
-        if run is None or run.outcome is not None:
+        if run is None or (run.outcome is not None and not run.carrying):
             command = self._brakes.brake(view, dt_s)
         else:
-            if run.change is None and now_s - self._checked_s >= CHECK_EVERY_S:
+            if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s
                 run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),
                                              half_width_m=self.robot.width_m / 2)
-            top_mps = 0.0 if run.held else SLOWED_MPS if run.change else np.inf
+            slowed_mps = SLOWED_MPS if self.robot.ackermann is None else CAR_SLOWED_MPS
+            top_mps = 0.0 if run.held else slowed_mps if run.change else np.inf
             command = run.runner.tick(view, dt_s, top_mps)
         # whoever takes over carries on from the speed that was wanted last
         self._brakes.take_over(command)
@@ -132,14 +161,21 @@ class Executor:
             if index == current:
                 points = points[int(np.argmin(np.linalg.norm(points - way[0], axis=1))):] if len(points) else points
             if index >= current and len(points):
-                way.extend(points[::4])
+                way.extend(points if isinstance(segment, RoadDrive) else points[::4])
                 way.append(points[-1])
-        return np.array(way)
+        along = np.cumsum(np.linalg.norm(np.diff(np.array(way), axis=0), axis=1))
+        return np.array(way)[: int(np.searchsorted(along, WATCHED_M)) + 1]
+
+
+def leads_to_road_end(program: Program) -> bool:
+    """Whether a car's program ends where the road does."""
+    last = program.segments[-1] if program.segments else None
+    return isinstance(last, RoadDrive) and any(mark[0] == "end" for mark in last.marks)
 
 
 def _passed(segment: Segment, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The points (P, 2) that base_link passes on a segment that it sets out on from pose (3,), and its pose after it."""
-    if isinstance(segment, Drive):
+    if isinstance(segment, (Drive, RoadDrive)):
         points = np.asarray(segment.points)
         last = points[-1] - points[max(0, len(points) - 5)]
         return points, np.array([*points[-1], math.atan2(last[1], last[0]) if len(points) > 1 else pose[2]])

@@ -128,6 +128,7 @@ class Scene:
         obstacles: Standing things, as oriented boxes.
         movers: Moving things.
         lights: Traffic lights that were read of late, by head.
+        camera_s: When the depth camera delivered last; None before it ever did.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Scene:
     obstacles: tuple[Obstacle, ...] = ()
     movers: tuple[Mover, ...] = ()
     lights: tuple[SeenLight, ...] = ()
+    camera_s: float | None = None
 
     def find(self, object_id: str) -> Obstacle | Mover | None:
         """The obstacle or mover of that id, or None when the scene has lost it."""

@@ -27,7 +27,7 @@ from stage import (
     turn,
 )
 
-from jpai_agent.agent import agent as agent_module
+from jpai_agent.agent import mind as mind_module
 from jpai_agent.language import failure
 from jpai_agent.twin.verdict import Verdict
 from jpai_agent.vlm import VlmError
@@ -42,12 +42,12 @@ def is_japanese(text: str) -> bool:
 
 def verdicts(monkeypatch: pytest.MonkeyPatch, judge: Callable[[int, Verdict], Verdict]) -> None:
     """Let the n-th rehearsal's verdict be what `judge` makes of the true one."""
-    truly, count = agent_module.rehearse, iter(range(1000))
+    truly, count = mind_module.rehearse, iter(range(1000))
 
     def rehearse(*args: Any, **options: Any) -> Verdict:
         return judge(next(count), truly(*args, **options))
 
-    monkeypatch.setattr(agent_module, "rehearse", rehearse)
+    monkeypatch.setattr(mind_module, "rehearse", rehearse)
 
 
 def failing(verdict: Verdict) -> Verdict:

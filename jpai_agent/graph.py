@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import random
 import shutil
@@ -17,6 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from jpai_agent.world.objects import LANDMARKS
+from jpai_agent.world.paths import resource
 
 Value = bool | int | float | str
 
@@ -72,9 +76,31 @@ def _yaml(value: Value) -> str:
     return repr(value)
 
 
+# who is meant in a world when nobody says so
+ROBOTS: Mapping[str, str] = {"yard": "cart", "street": "car"}
+
+
+def robot_for(world: str) -> str:
+    """The robot of a world. Raises ValueError naming the known worlds."""
+    if world not in ROBOTS:
+        raise ValueError(f"unknown world {world!r}; known worlds: {', '.join(ROBOTS)}")
+    return ROBOTS[world]
+
+
+def demo_scene(world: str) -> Path:
+    """The demonstration scene of a world, a JSON file."""
+    return resource("sim", "scenes", f"{world}_demo.json")
+
+
+def landmarks(scene_file: Path) -> str:
+    """What a navigation map knows of a scene: its landmarks, as the nodes' parameter `landmarks`. Raises ValueError, OSError."""
+    scene = json.loads(scene_file.read_text(encoding="utf-8"))
+    return json.dumps([thing for thing in scene.get("objects", []) if thing["kind"] in LANDMARKS])
+
+
 def processes(
     world: str = "yard",
-    robot: str = "cart",
+    robot: str = "",
     *,
     simulated: bool = True,
     scene_file: str = "",
@@ -88,9 +114,11 @@ def processes(
     """The graph for a robot in a world.
 
     Args:
+        robot: That of the world when left empty.
         simulated: With the simulated robot, which arms itself; else a robot's own drivers are expected and a person
             arms it.
-        scene_file: An episode's scene as a JSON file, for the simulator; empty for the demonstration scene.
+        scene_file: An episode's scene as a JSON file, for the simulator; empty for the demonstration scene. Its landmarks
+            go into the map of every node, also without a simulator.
         seed: Of the simulated noise.
         model: Folder of the model; empty for the one that comes with the package.
         vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
@@ -99,7 +127,9 @@ def processes(
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
     endpoint = vlm_endpoint or default_endpoint()
-    common: dict[str, Value] = {"world": world, "robot": robot, "use_sim_time": simulated}
+    common: dict[str, Value] = {"world": world, "robot": robot or robot_for(world), "use_sim_time": simulated}
+    if scene_file or simulated:
+        common["landmarks"] = landmarks(Path(scene_file) if scene_file else demo_scene(world))
 
     def node(name: str, nice: int = 0, vital: bool = False, **parameters: Value) -> Process:
         return Process(name, f"jpai_agent.nodes.{name}", True, common | parameters, tuple(remappings), (), nice, vital)
@@ -323,7 +353,7 @@ def environment(domain_id: int | None = None) -> dict[str, str]:
 
 def up(
     world: str = "yard",
-    robot: str = "cart",
+    robot: str = "",
     *,
     domain_id: int | None = None,
     log_dir: Path | None = None,

@@ -9,9 +9,9 @@ from launch import LaunchDescription
 
 ARGUMENTS = {
     "world": ("yard", "World, as in sim/worlds"),
-    "robot": ("cart", "Robot, as in config/robots"),
+    "robot": ("", "Robot, as in config/robots; empty for that of the world"),
     "simulated": ("true", "With the simulated robot; false: the robot's own drivers, and a person arms the gate"),
-    "scene_file": ("", "An episode's scene as a JSON file, for the simulator"),
+    "scene_file": ("", "An episode's scene as a JSON file, for the simulator and for the landmarks of the map"),
     "seed": ("0", "Noise of the simulated sensors"),
     "model": ("", "Folder of the model; empty for the one of the package"),
     "autostart": ("true", "Nodes configure and activate themselves; false: a lifecycle manager does"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from jpai_agent.graph import GraphError, Process, Supervisor, environment, private_domain, processes, release_domain
+from jpai_agent.graph import (
+    GraphError,
+    Process,
+    Supervisor,
+    demo_scene,
+    environment,
+    private_domain,
+    processes,
+    release_domain,
+)
 
 ROOT = Path(__file__).parents[1]
 SLEEPER = (
@@ -76,15 +86,40 @@ def test_only_simulation_arms_itself_and_only_it_has_a_simulator():
     assert real["agent_node"].parameters["use_sim_time"] is False
 
 
-def test_remappings_and_parameters_reach_the_command_line():
-    gate = processes(remappings=[("/odom", "/base/odom")], scene_file="it's.json")[0]
+def test_remappings_and_parameters_reach_the_command_line(tmp_path):
+    scene = tmp_path / "it's.json"
+    scene.write_text("{}")
+    gate = processes(remappings=[("/odom", "/base/odom")], scene_file=str(scene))[0]
     assert "/odom:=/base/odom" in gate.command()
-    sim = next(p for p in processes(scene_file="it's.json") if p.name == "sim_node")
-    assert "scene_file:='it''s.json'" in sim.command()
+    sim = next(p for p in processes(scene_file=str(scene)) if p.name == "sim_node")
+    assert f"scene_file:='{tmp_path}/it''s.json'" in sim.command()
+
+
+def test_a_world_has_its_robot():
+    assert {p.parameters["robot"] for p in processes("street") if p.node} == {"car"}
+    assert {p.parameters["robot"] for p in processes() if p.node} == {"cart"}
+    with pytest.raises(ValueError, match="unknown world 'moon'; known worlds: yard, street"):
+        processes("moon")
+
+
+def test_every_node_is_told_the_same_landmarks_with_and_without_a_simulator():
+    scene = demo_scene("street")
+    for graph in (processes("street"), processes("street", scene_file=str(scene), simulated=False)):
+        told = {p.parameters["landmarks"] for p in graph if p.node}
+        assert len(told) == 1
+        assert [thing["kind"] for thing in json.loads(told.pop())][:2] == ["convenience_store", "post_office"]
+    assert all("landmarks" not in p.parameters for p in processes("street", simulated=False))
+
+
+def test_the_street_is_launched_as_the_same_graph():
+    text = (ROOT / "launch" / "street.launch.py").read_text(encoding="utf-8")
+    ast.parse(text)
+    assert '"jpai.launch.py"' in text
+    assert '{"world": "street", "robot": "car"}' in text
 
 
 def test_launch_file_is_python_and_takes_the_graph_from_here():
-    for path in (ROOT / "launch").glob("*.launch.py"):
+    for path in [ROOT / "launch" / "jpai.launch.py"]:
         tree = ast.parse(path.read_text(encoding="utf-8"), path.name)
         imported = {
             alias.name

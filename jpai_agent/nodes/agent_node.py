@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,8 +18,7 @@ from rclpy.task import Future
 from std_msgs.msg import Bool, Empty, String
 
 from jpai_agent.agent import Agent, ThreadWorker
-from jpai_agent.agent.events import Event, Planned, Rehearsed, Replied
-from jpai_agent.agent.worker import Job
+from jpai_agent.agent.events import Event, Planned, Replied
 from jpai_agent.control import Program
 from jpai_agent.language import InstructionError, normalise, plan_reply, stop_word
 from jpai_agent.nodes import topics
@@ -28,7 +27,7 @@ from jpai_agent.nodes.remote import RemoteCamera, RemoteExecutor, RemotePercepti
 from jpai_agent.nodes.turns import Turn, Turns
 from jpai_agent.plan import ActionPlan, PlanError, parse_plan
 from jpai_agent.record import RunRecorder
-from jpai_agent.twin.verdict import Verdict
+from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError
 from jpai_agent.world.scene import Scene
 from jpai_agent.world.sensors import Observation
@@ -94,22 +93,26 @@ class GraphAgent(Agent):
     """The agent with perception, execution and rehearsal in other processes."""
 
     def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]]) -> None:
-        super().__init__(node.robot, node.world_map, model, ThreadWorker(), camera.capture, observers)
-        self.perception = RemotePerception(node)  # type: ignore[assignment]
-        self.remote = RemoteExecutor(node)
-        self.executor = self.remote  # type: ignore[assignment]
-        self.twin = RemoteTwin(node)
-        self._model = model
+        self.remote, self.twin, self._model = RemoteExecutor(node), RemoteTwin(node), model
+        super().__init__(
+            node.robot,
+            node.world_map,
+            model,
+            ThreadWorker(),
+            camera.capture,
+            observers,
+            perception=RemotePerception(node),  # type: ignore[arg-type]
+            executor=self.remote,  # type: ignore[arg-type]
+            rehearse=self._rehearse_there,
+        )
 
-    def _verdict(self, plan: ActionPlan, program: Program, scene: Scene, run: Any = None) -> Generator[Job, None, Verdict]:
-        self.model_id = self._model.sha256
-        binding = self._binding(plan, program, scene)
-        progress = run.progress if run is not None else ""
-        job = self.worker.submit(lambda: self.twin.rehearse(plan, program, scene, binding, progress), scene.stamp_s)
-        yield job
-        verdict: Verdict = job.result()
-        self._tell(Rehearsed(self._now_s, self._turn, program, verdict, verdict.wall_s * 1000))
-        return verdict
+    def _rehearse_there(self, plan: ActionPlan, program: Program, scene: Scene, binding: Binding, run: Any) -> Verdict:
+        return self.twin.rehearse(plan, program, scene, binding, run.progress if run is not None else "")
+
+    @property
+    def model_id(self) -> str:
+        """Hash of the model that the server has loaded."""
+        return self._model.sha256
 
 
 class AgentNode(GraphNode):
@@ -261,7 +264,7 @@ class AgentNode(GraphNode):
         if goal.rehearse_only:
             await self._aside(self._rehearse_only, turn)
         else:
-            if stop_word(goal.instruction, self._agent.moving):
+            if stop_word(goal.instruction, self._agent.moving, vehicle=self.robot.ackermann is not None):
                 self._stops.publish(String(data=f"{OWN_STOP}stop word in a goal"))
             self._inbox.put(lambda: self._hear(turn))
             await ended
@@ -324,7 +327,8 @@ class AgentNode(GraphNode):
         except PlanError as error:
             turn.code, turn.message = ErrorCode.PLAN_INVALID, f"{error.reason_code}: {error}"
         else:
-            turn.reply = plan_reply(plan, {key: names[0] for key, names in places.items()}, self.world_map.home)
+            turn.reply = plan_reply(plan, {key: names[0] for key, names in places.items()}, self.world_map.home,
+                                    vehicle=self.robot.ackermann is not None)
             turn.plan = Plan(
                 id=f"plan-{plan.sha256()[:12]}",
                 json=plan.to_json(),

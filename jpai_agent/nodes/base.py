@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.time import Time
 
 from jpai_agent.world.map import WorldMap, load_map
+from jpai_agent.world.objects import objects_from_dicts
 from jpai_agent.world.robot import RobotSpec, load_robot
 
 FIRST_PRIORITY = -10
@@ -27,7 +29,10 @@ READY_DIR_VARIABLE = "JPAI_READY_DIR"
 
 
 class GraphNode(LifecycleNode):
-    """A lifecycle node that knows its robot and its world, from the parameters `robot` and `world`.
+    """A lifecycle node that knows its robot and its world, from the parameters `robot`, `world` and `landmarks`.
+
+    `landmarks` are what a navigation map knows beyond the world's file, a JSON array of objects as in an episode's scene;
+    every node of a graph is given the same ones, so that all of them name the same places.
 
     With the parameter `autostart` (the default) it configures and activates itself; a lifecycle manager sets it false.
     """
@@ -36,7 +41,8 @@ class GraphNode(LifecycleNode):
         """`options` are rclpy's: context, parameter_overrides, namespace."""
         super().__init__(name, **options)
         self.robot: RobotSpec = load_robot(self.declare_parameter("robot", "cart").value)
-        self.world_map: WorldMap = load_map(self.declare_parameter("world", "yard").value)
+        landmarks = objects_from_dicts(json.loads(self.declare_parameter("landmarks", "[]").value))
+        self.world_map: WorldMap = load_map(self.declare_parameter("world", "yard").value).with_landmarks(landmarks)
         self.autostart: bool = self.declare_parameter("autostart", True).value
         self.failed = False
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import inspect
 import json
 import math
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point32, PoseWithCovarianceStamped, Quaternion
 from nav_msgs.msg import Odometry as OdometryMsg
-from sensor_msgs.msg import CameraInfo, LaserScan
+from sensor_msgs.msg import CameraInfo, LaserScan, PointCloud2, PointField
 from sensor_msgs.msg import Image as ImageMsg
 
-from jpai_agent.control import Program, ProgramRunner
+from jpai_agent.control import Program, ProgramRunner, RoadRunner, runner_for
 from jpai_agent.nodes.base import seconds, stamp_of
 from jpai_agent.twin.verdict import Binding, Verdict
-from jpai_agent.world.robot import CameraSpec, RobotSpec
-from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene
+from jpai_agent.world.robot import CameraSpec, LidarSpec, RobotSpec
+from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene, SeenLight
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Localization, Odometry
 from jpai_msgs import msg
 
@@ -28,6 +29,10 @@ _SWAPPED = {"rgb8": False, "bgr8": True}
 
 class UnusableImage(ValueError):
     """A picture whose encoding, size or stride does not add up."""
+
+
+class UnusableCloud(ValueError):
+    """A cloud that is not this lidar's: rows, beams, fields or sizes do not add up."""
 
 
 def _yaw(q: Quaternion) -> float:
@@ -105,6 +110,51 @@ def scan(message: LaserScan) -> LidarScan:
         message.angle_increment,
         message.range_max,
     )
+
+
+def beam_directions(lidar: LidarSpec) -> np.ndarray:
+    """(rows, n, 3) unit vectors in base_link along which the lidar's beams look."""
+    azimuth = -math.pi + np.arange(lidar.beams) * (2 * math.pi / lidar.beams)
+    rise = np.radians(np.asarray(lidar.rows_deg))[:, None]
+    level = np.cos(rise)
+    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.broadcast_to(np.sin(rise), (len(rise), lidar.beams))],
+                    axis=-1)
+
+
+def points_msg(scan: LidarScan, lidar: LidarSpec) -> PointCloud2:
+    """A turn of a lidar with rows as an organised cloud in base_link: a row of the cloud for each of the lidar's.
+
+    x, y, z as float32; NaN for a dropout, infinite where nothing was hit (as REP 117 has it for ranges).
+    """
+    rows, beams = scan.ranges_m.shape
+    directions = beam_directions(lidar)
+    nothing = np.isinf(scan.ranges_m)
+    points = np.where(nothing, 0.0, scan.ranges_m)[..., None] * directions + [lidar.x_m, 0.0, lidar.height_m]
+    points = np.where(nothing[..., None], np.copysign(np.inf, directions), points)
+    message = PointCloud2(height=rows, width=beams, point_step=12, row_step=12 * beams, is_dense=False)
+    message.fields = [PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate("xyz")]
+    message.header.frame_id, message.header.stamp = "base_link", stamp_of(scan.stamp_s)
+    message.data = array.array("B", np.ascontiguousarray(points, dtype=np.float32).tobytes())
+    return message
+
+
+def points(message: PointCloud2, lidar: LidarSpec) -> LidarScan:
+    """The package's scan from an organised cloud in base_link, a row for each of the lidar's. Raises UnusableCloud."""
+    rows, beams = len(lidar.rows_deg), lidar.beams
+    if (message.height, message.width) != (rows, beams):
+        raise UnusableCloud(f"{message.height}×{message.width} points, needs {rows} rows of {beams}")
+    offsets = {field.name: field.offset for field in message.fields if field.datatype == PointField.FLOAT32}
+    if not {"x", "y", "z"} <= set(offsets):
+        raise UnusableCloud("needs x, y and z as float32")
+    if message.row_step < message.point_step * beams or len(message.data) != message.row_step * rows:
+        raise UnusableCloud(f"{len(message.data)} bytes in rows of {message.row_step}, needs {rows} rows")
+    data = np.frombuffer(message.data, dtype=np.uint8).reshape(rows, message.row_step)[:, : message.point_step * beams]
+    cells = np.ascontiguousarray(data).reshape(rows, beams, message.point_step)
+    kind = np.dtype(np.float32).newbyteorder(">" if message.is_bigendian else "<")
+    xyz = [np.ascontiguousarray(cells[..., offsets[axis] : offsets[axis] + 4]).view(kind)[..., 0] for axis in "xyz"]
+    away = np.stack(xyz, axis=-1).astype(float) - [lidar.x_m, 0.0, lidar.height_m]
+    ranges = np.where(np.isnan(away).any(axis=-1), np.nan, np.sqrt((away**2).sum(axis=-1)))
+    return LidarScan(seconds(message.header.stamp), ranges, -math.pi, 2 * math.pi / beams, lidar.range_max_m)
 
 
 def image_msg(image: Image) -> ImageMsg:
@@ -206,6 +256,9 @@ def scene_msg(scene: Scene, targets: tuple[GroundedTarget, ...] = ()) -> msg.Sce
         robot=msg.RobotState(**_plain(scene.robot)),
         obstacles=[msg.Obstacle(**_plain(o)) for o in scene.obstacles],
         movers=[msg.Mover(**_plain(m)) for m in scene.movers],
+        lights=[msg.SeenLight(**_plain(light)) for light in scene.lights],
+        has_camera_s=scene.camera_s is not None,
+        camera_s=scene.camera_s or 0.0,
         targets=[target_msg(t) for t in targets],
     )
     message.header.frame_id, message.header.stamp = "map", stamp_of(scene.stamp_s)
@@ -220,6 +273,8 @@ def scene(message: msg.Scene) -> Scene:
         RobotState(**_fields(message.robot)),
         tuple(Obstacle(**_fields(o)) for o in message.obstacles),
         tuple(Mover(**_fields(m)) for m in message.movers),
+        tuple(SeenLight(**_fields(light)) for light in message.lights),
+        message.camera_s if message.has_camera_s else None,
     )
 
 
@@ -235,6 +290,10 @@ def verdict_msg(verdict: Verdict) -> msg.Verdict:
         failed_step=-1 if verdict.failed_step is None else verdict.failed_step,
         reason=verdict.reason,
         min_clearance_m=float(verdict.min_clearance_m),
+        min_ttc_s=float(verdict.min_ttc_s),
+        violations=list(verdict.violations),
+        violation_counts=list(verdict.violations.values()),
+        under_way=float(verdict.under_way),
         duration_s=float(verdict.duration_s),
         peak_speed_mps=float(verdict.peak_speed_mps),
         wall_s=float(verdict.wall_s),
@@ -270,6 +329,9 @@ def verdict(message: msg.Verdict) -> Verdict:
         [],
         [[p.x, p.y] for p in message.swept],
         message.wall_s,
+        message.min_ttc_s,
+        dict(zip(message.violations, message.violation_counts, strict=True)),
+        message.under_way,
     )
 
 
@@ -281,24 +343,36 @@ def _fields(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.get_fields_and_field_types()}
 
 
-def progress_json(runner: ProgramRunner) -> str:
-    """Where in its program a robot is, for `runner_at`."""
-    return json.dumps({name: value.tolist() for name, value in vars(runner).items() if isinstance(value, np.ndarray)})
+def progress_json(runner: ProgramRunner | RoadRunner) -> str:
+    """Where in its program a robot is, for `runner_at`: every array of the runner and of its parts."""
+    return json.dumps([{name: value.tolist() for name, value in _arrays(part)} for part in _parts(runner)])
 
 
-def runner_at(progress: str, program: Program, robot: RobotSpec) -> ProgramRunner:
+def runner_at(progress: str, program: Program, robot: RobotSpec) -> ProgramRunner | RoadRunner:
     """A runner of one robot that stands where `progress_json` was taken. Raises ValueError when it does not fit."""
-    runner = ProgramRunner(program, robot, 1)
-    state = json.loads(progress)
-    for name, value in list(vars(runner).items()):
-        if isinstance(value, np.ndarray):
+    runner = runner_for(program, robot, 1)
+    parts, states = _parts(runner), json.loads(progress)
+    if not isinstance(states, list) or len(states) != len(parts):
+        raise ValueError(f"progress of {len(parts)} parts is needed")
+    for part, state in zip(parts, states, strict=True):
+        for name, value in _arrays(part):
             if name not in state:
                 raise ValueError(f"progress lacks {name!r}")
             restored = np.array(state[name], dtype=value.dtype)
             if restored.shape != value.shape:
                 raise ValueError(f"progress of shape {restored.shape} for {name!r}, needs {value.shape}")
-            setattr(runner, name, restored)
+            setattr(part, name, restored)
     return runner
+
+
+def _parts(runner: ProgramRunner | RoadRunner) -> list[Any]:
+    """The objects that hold a runner's state, itself first: those that were made for its N robots."""
+    held = [value for member in vars(runner).values() for value in (member if isinstance(member, list) else [member])]
+    return [runner, *(thing for thing in held if "n" in inspect.signature(type(thing).__init__).parameters)]
+
+
+def _arrays(part: Any) -> list[tuple[str, np.ndarray]]:
+    return [(name, value) for name, value in vars(part).items() if isinstance(value, np.ndarray)]
 
 
 def program_json(program: Program) -> str:

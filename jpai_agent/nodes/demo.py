@@ -14,14 +14,13 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from jpai_agent.graph import Supervisor, default_endpoint, private_domain, processes
+from jpai_agent.graph import Supervisor, default_endpoint, demo_scene, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.sim_node import CLOCK_START_S
 from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
 from jpai_agent.record import draw_run
 from jpai_agent.vlm import VlmClient
 from jpai_agent.world.objects import objects_from_dicts
-from jpai_agent.world.paths import resource
 from jpai_msgs.action import ExecuteInstruction
 from jpai_msgs.msg import ErrorCode
 
@@ -36,24 +35,25 @@ GOAL_WITHIN_S = 180.0
 MODEL_WITHIN_S = 90.0
 
 
-def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 0, model: str = "",
-         instructions: Sequence[str] = DEMO_INSTRUCTIONS, film: bool = True, watch: Callable[[Path], Any] | None = None,
+def demo(folder: Path, *, world: str = "yard", seed: int = 0, model: str = "",
+         instructions: Sequence[str] = (), film: bool = True, watch: Callable[[Path], Any] | None = None,
          write: Callable[[str], None] = print) -> bool:
     """Start the graph in a ROS domain of its own, say the instructions one after the other, stop it, draw and film the run.
 
     Args:
         folder: For the run's record; summary.png and video.mp4 go there too.
         model: Folder of the model; the embedded one when empty.
+        instructions: What is said; those of the world when left out.
         watch: Called with the folder once the graph is up (a viewer).
         write: Takes the lines that a person follows.
 
     Returns:
         Whether every instruction was answered and nothing failed.
     """
-    scene_file = resource("sim", "scenes", f"{world}_demo.json")
+    scene_file = demo_scene(world)
     domain = private_domain()
     endpoint = default_endpoint(domain)
-    graph = processes(world, robot, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=endpoint, record=str(folder))
+    graph = processes(world, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=endpoint, record=str(folder))
     write("起動しています …")
     with Supervisor(graph, domain_id=domain, log_dir=folder.with_name(folder.name + "-log"), tell=write) as supervisor:
         supervisor.wait_ready()
@@ -62,12 +62,12 @@ def demo(folder: Path, *, world: str = "yard", robot: str = "cart", seed: int = 
         if watch is not None:
             watch(folder)
         with _Person(domain) as person:
-            answered = [person.say(text, write) for text in instructions]
+            answered = [person.say(text, write) for text in instructions or DEMO_INSTRUCTIONS[world]]
     write("記録を描いています …")
     draw_run(folder)
     if film:
         scene = json.loads(scene_file.read_text(encoding="utf-8"))
-        film_run(folder, objects_from_dicts(scene["objects"]), robot=robot, world=world, seed=seed, clock_start_s=CLOCK_START_S)
+        film_run(folder, objects_from_dicts(scene["objects"]), world=world, seed=seed, clock_start_s=CLOCK_START_S)
     return all(answered)
 
 

@@ -18,6 +18,7 @@ from jpai_agent.agent.executor import Executor, NotPermitted, Run
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, run
 from jpai_agent.nodes.scenes import SceneMemory
+from jpai_agent.nodes.vehicle import route_for
 from jpai_agent.plan import PlanError, parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.twin.verdict import Binding, Verdict
@@ -80,6 +81,7 @@ class ExecutorNode(GraphNode):
         self._gate_at_s = self._agent_at_s = 0.0
         self._plan_id, self._gate_stops = "", 0
         self._sequence = 0
+        self._route = route_for(self, self.robot)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Announce the action and listen."""
@@ -164,6 +166,8 @@ class ExecutorNode(GraphNode):
         self._plan_id, self._gate_stops = started.id, self._gate.stops
         watched = self.steady_s() - self._agent_at_s < AGENT_SILENT_S
         self._going = Going(handle, started, Future(), watched)
+        if self._route is not None:
+            self._route.follow(program)
         self.get_logger().info(f"{started.id} begins under {verdict.id}")
         self._beat()
         self._tell(self._going)
@@ -202,7 +206,7 @@ class ExecutorNode(GraphNode):
         if going is None:
             return
         outcome = going.run.outcome
-        if outcome is None:
+        if outcome is None or (outcome == "done" and going.run.carrying):
             self._tell(going)
         elif outcome == "done":
             self._end(Ending(ErrorCode.NONE))
@@ -212,7 +216,8 @@ class ExecutorNode(GraphNode):
     def _tell(self, going: Going) -> None:
         """Feedback, when something has changed and every now and then."""
         run = going.run
-        told = (run.step, int(run.runner.segment[0]), run.look_label or "", run.change or "")
+        carrying = run.outcome == "done" and run.carrying
+        told = (run.step, int(run.runner.segment[0]), run.look_label or "", run.change or "", carrying)
         now_s = self.steady_s()
         if told == going.told and now_s - going.told_s < FEEDBACK_EVERY_S:
             return
@@ -220,7 +225,12 @@ class ExecutorNode(GraphNode):
         progress = convert.progress_json(run.runner) if run.change else ""
         going.handle.publish_feedback(
             ExecutePlan.Feedback(
-                step=told[0], segment=told[1], wants_look=told[2], wants_rehearsal=told[3], progress_json=progress
+                step=told[0],
+                segment=told[1],
+                wants_look=told[2],
+                wants_rehearsal=told[3],
+                progress_json=progress,
+                carrying=carrying,
             )
         )
 
@@ -250,6 +260,8 @@ class ExecutorNode(GraphNode):
             going.run.runner.looked(request.found)
         elif request.kind == UpdateRun.Request.REHEARSED:
             self._renew(going.run, request.verdict_id, response)
+        elif request.kind == UpdateRun.Request.HELD:
+            going.run.held = going.run.change is not None
         else:
             response.error_code, response.error_msg = ErrorCode.UNKNOWN, f"kind {request.kind} is none"
         return response

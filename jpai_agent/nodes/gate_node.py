@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import Image, LaserScan
+from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
@@ -19,6 +19,7 @@ from jpai_agent.gate import Gate, GateConfig, GateState
 from jpai_agent.language.stop import stop_word
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import GraphNode, raise_priority, run, seconds
+from jpai_agent.nodes.vehicle import port_for
 from jpai_msgs.msg import ExecutorStatus, GateStatus
 
 RATE_HZ = 50.0
@@ -46,12 +47,13 @@ class GateNode(GraphNode):
         self._arm_on_start: bool = self.declare_parameter("arm_on_start", False).value
         # 0: no e-stop device is fitted
         estop_timeout_s: float = self.declare_parameter("estop_timeout_s", 0.0).value
-        self._gate = Gate(self.robot.limits, GateConfig(estop_timeout_s=estop_timeout_s or None))
+        self._gate = Gate(self.robot.limits, GateConfig(estop_timeout_s=estop_timeout_s or None), self.robot.ackermann)
         self._driving = False
         self._ticked_at_s = 0.0
         self._longest_tick_s = 0.0
         self._reported: tuple[GateState, str, int] | None = None
         self._output = self._gate.tick(self.steady_s())
+        self._port = port_for(self, self.robot)
         self._listen()
         self._cmd_vel = self.create_publisher(TwistStamped, topics.CMD_VEL, topics.COMMAND)
         self._status = self.create_publisher(GateStatus, topics.GATE_STATUS, topics.LATCHED)
@@ -70,7 +72,8 @@ class GateNode(GraphNode):
         self.create_subscription(ExecutorStatus, topics.EXECUTOR_STATUS, self._on_executor, topics.COMMAND)
         self.create_subscription(Odometry, topics.ODOM, self._on_odometry, topics.SENSOR)
         # of the large ones only the stamp is read
-        self.create_subscription(LaserScan, topics.SCAN, partial(self._on_sensor, "scan"), topics.SENSOR, raw=True)
+        lidar_topic, lidar_type = topics.lidar_topic(self.robot)
+        self.create_subscription(lidar_type, lidar_topic, partial(self._on_sensor, "scan"), topics.SENSOR, raw=True)
         for camera in self.robot.cameras:
             if camera.depth_rate_hz > 0:
                 self.create_subscription(
@@ -98,7 +101,8 @@ class GateNode(GraphNode):
         self._gate.request(message.twist.linear.x, message.twist.angular.z, self.steady_s(), skew_s)
 
     def _on_instruction(self, message: String) -> None:
-        if stop_word(message.data, moving=self._driving or self._gate.moving):
+        moving, vehicle = self._driving or self._gate.moving, self.robot.ackermann is not None
+        if stop_word(message.data, moving, vehicle=vehicle):
             self._stop("stop word")
 
     def _on_stop(self, message: String) -> None:
@@ -118,6 +122,7 @@ class GateNode(GraphNode):
 
     def _on_odometry(self, message: Odometry) -> None:
         twist = message.twist.twist
+        self._gate.rolls(twist.linear.x)
         self._driving = abs(twist.linear.x) > MOVING_MPS or abs(twist.angular.z) > MOVING_RADPS
         self._gate.sensor("odom", self.steady_s(), seconds(message.header.stamp) - self.now_s())
 
@@ -145,6 +150,10 @@ class GateNode(GraphNode):
         message.header.frame_id = "base_link"
         message.twist.linear.x, message.twist.angular.z = self._output.v_mps, self._output.w_radps
         self._cmd_vel.publish(message)
+        if self._port is not None:
+            motions, port = self._port
+            passes = self._output.state is GateState.OPEN
+            port.send(motions.motion(self._output.v_mps, self._output.w_radps, seconds(message.header.stamp), passes))
         if self._ticked_at_s:
             self._longest_tick_s = max(self._longest_tick_s, now_s - self._ticked_at_s)
         self._ticked_at_s = now_s

@@ -10,7 +10,7 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import Image, LaserScan
+from sensor_msgs.msg import Image, LaserScan, PointCloud2
 from std_msgs.msg import Empty
 
 from jpai_agent.nodes import convert, topics
@@ -23,6 +23,8 @@ from jpai_agent.world.sensors import Observation
 from jpai_msgs import msg, srv
 
 STAMP_SKEW_S = 1.0
+# of the colour frames that perception wants
+STREAM_HZ = 5.0
 SCENES_KEPT = 100
 
 
@@ -42,7 +44,8 @@ class PerceptionNode(GraphNode):
         self._frames = Frames(self)
         self.create_subscription(Odometry, topics.ODOM, self._on_odometry, topics.COMMAND)
         self.create_subscription(PoseWithCovarianceStamped, topics.LOCALIZATION, self._on_fix, topics.COMMAND)
-        self.create_subscription(LaserScan, topics.SCAN, self._on_scan, topics.SENSOR)
+        lidar_topic, lidar_type = topics.lidar_topic(self.robot)
+        self.create_subscription(lidar_type, lidar_topic, self._on_lidar, topics.SENSOR)
         for camera in self.robot.cameras:
             if camera.depth_rate_hz > 0:
                 self.create_subscription(
@@ -51,9 +54,38 @@ class PerceptionNode(GraphNode):
                     lambda m, c=camera: self._on_depth(m, c),
                     topics.PICTURE,
                 )
+        self._ask_for_frames()
         self.create_subscription(Empty, topics.FORGET, self._on_forget, topics.WORDS)
         self.create_service(srv.ResolveTarget, topics.RESOLVE_TARGET, self._on_resolve)
         return TransitionCallbackReturn.SUCCESS
+
+    def _ask_for_frames(self) -> None:
+        """Have the cameras that perception may want frames of send them while it does: traffic lights are read from them."""
+        self._triggers = {}
+        for camera in self.robot.cameras if self.world_map.road is not None else ():
+            topic = topics.camera_topic(camera.name, "image_raw")
+            self.create_subscription(Image, topic, lambda m, c=camera: self._on_image(m, c), topics.FRAMES)
+            self._triggers[camera.name] = self.create_publisher(
+                Empty, topics.camera_topic(camera.name, "trigger"), topics.WORDS
+            )
+        if self._triggers:
+            self.create_timer(1.0 / STREAM_HZ, self._on_stream, clock=self.steady)
+
+    def _on_stream(self) -> None:
+        for name in self._perception.wants_stream:
+            self._triggers[name].publish(Empty())
+
+    def _on_image(self, message: Image, camera) -> None:
+        # others ask for frames too
+        if camera.name not in self._perception.wants_stream:
+            return
+        try:
+            image = convert.image(message, camera)
+        except convert.UnusableImage as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        if self._credible(f"image/{camera.name}", image.stamp_s, []):
+            self._perception.update(Observation(image.stamp_s, images={camera.name: image}))
 
     def _on_forget(self, message: Empty) -> None:
         self._perception = Perception(self.robot, self.world_map)
@@ -74,8 +106,12 @@ class PerceptionNode(GraphNode):
         if self._credible("localisation", fix.stamp_s, list(fix.pose)):
             self._perception.update(Observation(fix.stamp_s, localization=fix))
 
-    def _on_scan(self, message: LaserScan) -> None:
-        scan = convert.scan(message)
+    def _on_lidar(self, message: LaserScan | PointCloud2) -> None:
+        try:
+            scan = convert.scan(message) if isinstance(message, LaserScan) else convert.points(message, self.robot.lidar)
+        except convert.UnusableCloud as error:
+            self.get_logger().warning(f"lidar: {error}", throttle_duration_sec=5.0)
+            return
         if self._credible("scan", scan.stamp_s, [scan.angle_min_rad, scan.angle_step_rad]):
             self._perception.update(Observation(scan.stamp_s, scan=scan))
 

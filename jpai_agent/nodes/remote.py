@@ -16,6 +16,7 @@ from rclpy.action.client import ClientGoalHandle
 from sensor_msgs.msg import Image as ImageMsg
 from std_msgs.msg import Empty
 
+from jpai_agent.agent.executor import leads_to_road_end
 from jpai_agent.control import Program
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, answer_of, seconds, stamp_of
@@ -105,7 +106,10 @@ class RemoteRunner:
 
 @dataclass
 class RemoteRun:
-    """A program that the executor node runs; like `agent.executor.Run`. `progress` is its runner's state, as JSON."""
+    """A program that the executor node runs; like `agent.executor.Run`. `progress` is its runner's state, as JSON.
+
+    `hold` has the node stand still until the rest has passed again.
+    """
 
     id: str
     plan: ActionPlan
@@ -113,6 +117,7 @@ class RemoteRun:
     scene: Scene
     verdict: Verdict
     runner: RemoteRunner
+    hold: Callable[[], None]
     step: int = 0
     look_label: str | None = None
     change: str | None = None
@@ -120,7 +125,31 @@ class RemoteRun:
     progress: str = ""
     updating: bool = False
     dropped: bool = False
+    told: bool = False
+    carrying: bool = False
     handle: ClientGoalHandle | None = None
+    _held: bool = False
+
+    @property
+    def at_road_end(self) -> bool:
+        """As of `agent.executor.Run`."""
+        return leads_to_road_end(self.program)
+
+    @property
+    def going(self) -> bool:
+        """The executor node still moves the robot for it."""
+        return self.outcome is None or self.carrying
+
+    @property
+    def held(self) -> bool:
+        """As of `agent.executor.Run`."""
+        return self._held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        if held and not self._held:
+            self.hold()
+        self._held = held
 
 
 class RemoteExecutor:
@@ -152,7 +181,8 @@ class RemoteExecutor:
             program,
             scene,
             verdict,
-            RemoteRunner(lambda found: self._send(run, kind=UpdateRun.Request.LOOKED, found=found)),
+            RemoteRunner(lambda found: self._answer(run, kind=UpdateRun.Request.LOOKED, found=found)),
+            lambda: self._send(run, kind=UpdateRun.Request.HELD),
         )
         self.run = run
         if not self.ready:
@@ -165,32 +195,38 @@ class RemoteExecutor:
         sent.add_done_callback(lambda future: self._on_accepted(run, future.result()))
         return run
 
+    def carry_on(self, plan: ActionPlan, program: Program, scene: Scene) -> None:
+        """Nothing: a car that rolls when the graph comes up is brought to rest by its gate, which is locked."""
+
     def cancel(self) -> RemoteRun | None:
         """Have the executor node drop the program. Returns what was dropped."""
         run, self.run = self.run, None
         if run is not None:
             run.dropped = True
-            if run.handle is not None and run.outcome is None:
+            if run.handle is not None and run.going:
                 run.handle.cancel_goal_async()
         return run
 
     def tick(self, scene: Scene, now_s: float) -> tuple[float, float]:
         """Notice an executor node that has fallen silent."""
         run = self.run
-        if run is not None and run.outcome is None and self._node.steady_s() - self._alive_at_s > EXECUTOR_SILENT_S:
-            run.outcome = "fault"
+        if run is not None and run.going and self._node.steady_s() - self._alive_at_s > EXECUTOR_SILENT_S:
+            run.outcome, run.carrying = "fault", False
         return 0.0, 0.0
 
     def rehearsed(self, verdict: Verdict, scene: Scene) -> None:
         """The rest of the running program has passed again."""
         run = self.run
         if run is not None:
-            run.verdict, run.scene = verdict, scene
-            self._send(run, kind=UpdateRun.Request.REHEARSED, verdict_id=verdict.id)
+            run.verdict, run.scene, run.held = verdict, scene, False
+            self._answer(run, kind=UpdateRun.Request.REHEARSED, verdict_id=verdict.id)
 
-    def _send(self, run: RemoteRun, **values) -> None:
+    def _answer(self, run: RemoteRun, **values) -> None:
         # until it is taken in, what the node still asks for counts as answered
         run.updating, run.look_label, run.change = True, None, None
+        self._send(run, **values)
+
+    def _send(self, run: RemoteRun, **values) -> None:
         sent = self._update.call_async(UpdateRun.Request(plan_id=run.id, **values))
         sent.add_done_callback(lambda future: self._on_updated(run, future.result()))
 
@@ -210,12 +246,15 @@ class RemoteExecutor:
 
     def _on_feedback(self, run: RemoteRun, feedback: ExecutePlan.Feedback) -> None:
         run.step, run.progress = feedback.step, feedback.progress_json
+        if feedback.carrying:
+            # the plan is done; what follows is the lane
+            run.outcome, run.carrying = "done", True
         run.runner.segment = np.array([min(feedback.segment, max(len(run.program.segments) - 1, 0))])
         if not run.updating:
             run.look_label, run.change = feedback.wants_look or None, feedback.wants_rehearsal or None
 
     def _on_result(self, run: RemoteRun, result: ExecutePlan.Result) -> None:
-        run.step = result.step
+        run.step, run.carrying = result.step, False
         if result.error_code == ErrorCode.NONE:
             run.outcome = "done"
             return

@@ -13,16 +13,18 @@ from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState, LaserScan
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Empty
 from std_srvs.srv import SetBool
 
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, run, stamp_of
 from jpai_agent.nodes.tf import Frames
-from jpai_agent.sim.robot import TRACK_M, WHEEL_RADIUS_M, SimRobot, SimulationDiverged
+from jpai_agent.sim import car, cart
+from jpai_agent.sim.robot import SimRobot, SimulationDiverged
 from jpai_agent.twin.render import SceneRenderer
-from jpai_agent.world.objects import ObjectSpec
+from jpai_agent.world.map import load_map
+from jpai_agent.world.objects import objects_from_dicts
 from jpai_agent.world.paths import resource
 from jpai_agent.world.sensors import Observation
 from jpai_msgs.srv import ResetSimulation, StepSimulation
@@ -33,6 +35,9 @@ PHYSICS_STEP_S = 0.01
 SLIP_S = 0.3
 # a ROS clock of zero means that there is none
 CLOCK_START_S = 1.0
+# joints of the driven axle, distance and radius of its wheels: differential drive, car
+_CART_AXLE = (("wheel_left", "wheel_right"), cart.TRACK_M, cart.WHEEL_RADIUS_M)
+_CAR_AXLE = (("wheel_rl", "wheel_rr"), car.TRACK_M, car.WHEEL_RADIUS_M)
 
 
 class SimNode(GraphNode):
@@ -85,13 +90,16 @@ class SimNode(GraphNode):
 
     def _build(self, scene_json: str, seed: int) -> None:
         scene = json.loads(scene_json)
-        objects = [ObjectSpec.from_dict(o) for o in scene.get("objects", [])]
+        objects = objects_from_dicts(scene.get("objects", []))
+        if load_map(self.world_map.name).with_landmarks(objects).places != self.world_map.places:
+            raise ValueError("the scene's landmarks are not those of the map that the graph was started with")
         self._sim = SimRobot(
             self.robot,
             self.world_map.name,
             objects,
             robot_pose=scene.get("robot_pose", (0.0, 0.0, 0.0)),
             robot_speed_mps=scene.get("robot_speed_mps", 0.0),
+            lights=scene.get("lights", []),
             seed=seed,
             renderer=self._renderer,
         )
@@ -101,7 +109,8 @@ class SimNode(GraphNode):
         self._clock = self.create_publisher(Clock, topics.CLOCK, topics.SENSOR)
         self._odom = self.create_publisher(Odometry, topics.ODOM, topics.COMMAND)
         self._fix = self.create_publisher(PoseWithCovarianceStamped, topics.LOCALIZATION, topics.COMMAND)
-        self._scan = self.create_publisher(LaserScan, topics.SCAN, topics.SENSOR)
+        lidar_topic, lidar_type = topics.lidar_topic(self.robot)
+        self._scan = self.create_publisher(lidar_type, lidar_topic, topics.SENSOR)
         self._joints = self.create_publisher(JointState, "/joint_states", topics.SENSOR)
         self._forget = self.create_publisher(Empty, topics.FORGET, topics.WORDS)
         self._frames = Frames(self)
@@ -109,7 +118,8 @@ class SimNode(GraphNode):
         for camera in self.robot.cameras:
             name = camera.name
             self._images[name] = self.create_publisher(Image, topics.camera_topic(name, "image_raw"), topics.FRAMES)
-            self._depths[name] = self.create_publisher(Image, topics.camera_topic(name, "depth"), topics.PICTURE)
+            if camera.depth_rate_hz > 0:
+                self._depths[name] = self.create_publisher(Image, topics.camera_topic(name, "depth"), topics.PICTURE)
             self._infos[name] = self.create_publisher(CameraInfo, topics.camera_topic(name, "camera_info"), topics.SENSOR)
             self.create_subscription(
                 Empty, topics.camera_topic(name, "trigger"), lambda _, n=name: self._capture(n), topics.WORDS
@@ -195,18 +205,21 @@ class SimNode(GraphNode):
             self._frames.send("odom", "base_link", tuple(odometry.pose), odometry.stamp_s)
             self._publish_joints(odometry.stamp_s, odometry.v_mps, odometry.w_radps)
         if observation.scan is not None:
-            self._scan.publish(convert.scan_msg(self._shifted(observation.scan), self.robot.lidar.rate_hz))
+            scan, lidar = self._shifted(observation.scan), self.robot.lidar
+            planar = len(lidar.rows_deg) == 1
+            self._scan.publish(convert.scan_msg(scan, lidar.rate_hz) if planar else convert.points_msg(scan, lidar))
         for name, depth in observation.depths.items():
             shifted = self._shifted(depth)
             self._depths[name].publish(convert.depth_msg(shifted))
             self._infos[name].publish(convert.camera_info_msg(self.robot.camera(name), shifted.stamp_s))
 
     def _publish_joints(self, stamp_s: float, v_mps: float, w_radps: float) -> None:
-        rates = [(v_mps - w_radps * TRACK_M / 2) / WHEEL_RADIUS_M, (v_mps + w_radps * TRACK_M / 2) / WHEEL_RADIUS_M]
+        names, track_m, radius_m = _CART_AXLE if self.robot.ackermann is None else _CAR_AXLE
+        rates = [(v_mps - w_radps * track_m / 2) / radius_m, (v_mps + w_radps * track_m / 2) / radius_m]
         step_s = stamp_s - self._wheels_at_s if self._wheels_at_s else 0.0
         self._wheels = [math.remainder(angle + rate * step_s, math.tau) for angle, rate in zip(self._wheels, rates, strict=True)]
         self._wheels_at_s = stamp_s
-        message = JointState(name=["wheel_left", "wheel_right"], position=self._wheels, velocity=rates)
+        message = JointState(name=list(names), position=self._wheels, velocity=rates)
         message.header.stamp = stamp_of(stamp_s)
         self._joints.publish(message)
 

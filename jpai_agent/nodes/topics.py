@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import LaserScan, PointCloud2
+
+from jpai_agent.world.robot import RobotSpec
 
 CMD_VEL = "/cmd_vel"
 CMD_VEL_REQUEST = "/jpai/cmd_vel_request"
@@ -25,6 +28,7 @@ ROLLOUTS = "/jpai/rollouts"
 LOCALIZATION = "/localization/pose"
 ODOM = "/odom"
 SCAN = "/scan"
+POINTS = "/points"
 CLOCK = "/clock"
 EXECUTE_INSTRUCTION = "/jpai/execute_instruction"
 EXECUTE_PLAN = "/jpai/execute_plan"
@@ -34,6 +38,11 @@ RESOLVE_TARGET = "/jpai/resolve_target"
 SIM_RESET = "/sim/reset"
 SIM_PAUSE = "/sim/pause"
 SIM_STEP = "/sim/step"
+
+
+def lidar_topic(robot: RobotSpec) -> tuple[str, type]:
+    """Topic and message type of a robot's lidar: a planar one gives scans, one with rows organised clouds."""
+    return (SCAN, LaserScan) if len(robot.lidar.rows_deg) == 1 else (POINTS, PointCloud2)
 
 
 def camera_topic(camera: str, stream: str) -> str:

@@ -99,6 +99,7 @@ class RobotSpec:
     Attributes:
         length_m, width_m: The footprint, a rectangle whose middle is center_x_m ahead of base_link.
         ackermann: Steering of a car; None for a differential drive, which turns on the spot.
+        vehicle_interface: What its motors are told beside /cmd_vel: "twist" (nothing), "ackermann" or "autoware".
         sha256: Hash of the robot file and of the model that it names.
     """
 
@@ -115,6 +116,7 @@ class RobotSpec:
     sha256: str
     center_x_m: float = 0.0
     ackermann: Ackermann | None = None
+    vehicle_interface: str = "twist"
 
     @property
     def circumscribed_radius_m(self) -> float:

@@ -31,17 +31,20 @@ def _fail(message: str, code: int) -> typer.Exit:
 def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
          video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True) -> None:
-    """Watch a delivery cart hear three instructions, ask back, rehearse and drive, through real ROS 2 nodes."""
+    """Watch a robot hear three instructions, rehearse and drive, through real ROS 2 nodes: the cart, or the car in town."""
+    from jpai_agent.graph import robot_for
     from jpai_agent.playing import check_model, new_run_folder
 
-    if world != "yard":
-        raise _fail(f"unknown world {world!r}; known worlds: yard", 2)
+    try:
+        robot_for(world)
+    except ValueError as error:
+        raise _fail(str(error), 2) from error
     _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     if view:
         from jpai_agent.playing import ModelAgents, demo_episode, play, print_event
 
-        play(demo_episode(), ModelAgents(model), folder, film=video, view=True,
+        play(demo_episode(world), ModelAgents(model), folder, film=video, view=True,
              tell=lambda event: print_event(event, typer.echo))
         well = True
     else:
@@ -101,39 +104,46 @@ def chat(world: World = "yard", seed: Seed = 1, model: Model = None, runs: Runs 
 @app.command(epilog='Example: jpai plan --image frame.png "次は青いコーンの前"')
 def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
          image: Annotated[Path, typer.Option(help="A colour frame of the front camera.")], model: Model = None,
-         robot: Annotated[str, typer.Option(help="Robot whose skills are meant.")] = "cart", world: World = "yard",
+         robot: Annotated[str, typer.Option(help="Robot whose skills are meant; that of the world when left out.")] = "",
+         world: Annotated[str, typer.Option(help="World whose places are meant; that of the robot when left out.")] = "",
          as_json: AsJson = False) -> None:
     """Ask the model for a plan, from one frame."""
     import cv2
 
+    from jpai_agent.graph import ROBOTS, robot_for
     from jpai_agent.language import InstructionError, normalise, plan_reply
     from jpai_agent.plan import PlanError, parse_plan
     from jpai_agent.skills import skills_for
     from jpai_agent.vlm import PlanRequest, load_backend
     from jpai_agent.world.map import load_map
+    from jpai_agent.world.objects import KINDS, LANDMARKS
 
     pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if pixels is None:
         raise _fail(f"{image} is no picture that can be read", 2)
     try:
         words = normalise(instruction).text
-        places, skills = load_map(world), skills_for(robot)
+        world = world or next((w for w, r in ROBOTS.items() if r == robot), "yard")
+        places, skills = load_map(world), skills_for(robot or robot_for(world))
     except InstructionError as error:
         raise _fail(f"{error}\n{error.reply}", 2) from error
     except ValueError as error:
         raise _fail(str(error), 2) from error
     names = {place.id: place.names for place in places.places}
-    request = PlanRequest(words, {"front": cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)}, robot, places=names)
+    request = PlanRequest(words, {"front": cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)}, robot or robot_for(world), places=names)
     answer = _with_model(lambda: load_backend(model).plan(request))
     try:
-        found = parse_plan(answer.text, skills, cameras=("front",), places=tuple(names))
+        # a landmark may be named that no map is here to have
+        known = (*names, *(LANDMARKS if places.road is not None else ()))
+        found = parse_plan(answer.text, skills, cameras=("front",), places=tuple(dict.fromkeys(known)))
     except PlanError as error:
         raise _fail(f"the model's answer is no plan: {error}", 1) from error
     if as_json:
         typer.echo(found.to_json())
         return
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
-    typer.echo(plan_reply(found, {key: value[0] for key, value in names.items()}, places.home))
+    called = {kind: KINDS[kind].names_ja[0] for kind in LANDMARKS} | {key: value[0] for key, value in names.items()}
+    typer.echo(plan_reply(found, called, places.home, vehicle=places.road is not None))
     typer.echo("  ".join(f"{part} {ms:.0f} ms" for part, ms in answer.timings_ms.items()))
 
 
@@ -212,17 +222,17 @@ def doctor(as_json: AsJson = False, model: Model = None) -> None:
 
 @app.command(epilog="Example: jpai up yard --seed 3")
 def up(world: Annotated[str, typer.Argument(help="World to simulate.")] = "yard",
-       robot: Annotated[str, typer.Option(help="Robot.")] = "cart", seed: Seed = 1, model: Model = None,
-       domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None) -> None:
-    """Start the ROS 2 graph with a simulated robot; Ctrl-C stops all of it."""
+       robot: Annotated[str, typer.Option(help="Robot; that of the world when left out.")] = "", seed: Seed = 1,
+       model: Model = None, domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None) -> None:
+    """Start the ROS 2 graph with a simulated robot (the cart in the yard, the car in town); Ctrl-C stops all of it."""
     from jpai_agent import graph
     from jpai_agent.playing import check_model
     from jpai_agent.world.map import load_map
     from jpai_agent.world.robot import load_robot
 
-    options: dict[str, Any] = {"seed": seed} | ({"model_dir": str(model)} if model else {})
+    options: dict[str, Any] = {"seed": seed} | ({"model": str(model)} if model else {})
     try:
-        load_map(world), load_robot(robot)
+        load_map(world), load_robot(robot or graph.robot_for(world))
         _with_model(lambda: check_model(model))
         code = graph.up(world, robot, domain_id=domain, tell=typer.echo, **options)
     except ValueError as error:

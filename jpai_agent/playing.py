@@ -7,7 +7,7 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ import numpy as np
 from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
 from jpai_agent.control import compile_program
+from jpai_agent.graph import demo_scene, robot_for
 from jpai_agent.perception import Perception
 from jpai_agent.plan import parse_plan
 from jpai_agent.record import Captions, RunRecorder, VideoWriter
 from jpai_agent.record import failure_picture as draw_failure
-from jpai_agent.sim.episode import Episode, Expectation, Turn
+from jpai_agent.sim.episode import Episode, Expectation, Light, Turn
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.sim.runner import AgentContext, AgentFactory, Course, EpisodeResult, run_episode
 from jpai_agent.skills import skills_for
@@ -33,7 +34,6 @@ from jpai_agent.vlm import VlmError, default_model_dir, load_backend, read_manif
 from jpai_agent.vlm.manifest import MANIFEST
 from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, footprint, objects_from_dicts
-from jpai_agent.world.paths import resource
 from jpai_agent.world.robot import load_robot
 
 VIDEO_FPS = 10.0
@@ -86,33 +86,40 @@ def new_run_folder(runs: Path) -> Path:
     return runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def free_episode(world: str, seed: int, instructions: Sequence[str], *, robot: str = "cart", limit_s: float = 120.0) -> Episode:
-    """A random scene of a world with these instructions, each said when the one before has ended; nothing is expected."""
-    if world != "yard":
-        raise ValueError(f"unknown world {world!r}; known worlds: yard")
-    scene = random_scene(np.random.default_rng(seed))
+def free_episode(world: str, seed: int, instructions: Sequence[str], *, limit_s: float = 120.0) -> Episode:
+    """A random scene of a world with these instructions, each said when the one before has ended; nothing is expected.
+
+    Raises ValueError naming the known worlds.
+    """
+    robot = robot_for(world)
+    scene = random_scene(np.random.default_rng(seed), robot)
     turns = tuple(Turn(say=text) if i == 0 else Turn(say=text, after="done") for i, text in enumerate(instructions))
-    return Episode(f"{world}-seed-{seed}", world, robot, seed, (), scene.robot_pose, 0.0, tuple(scene.objects), (), turns,
+    lights = tuple(Light(**light) for light in scene.lights)
+    return Episode(f"{world}-seed-{seed}", world, robot, seed, (), scene.robot_pose, 0.0, tuple(scene.objects), lights, turns,
                    limit_s, Expectation())
 
 
-# the first is answered by a question, which the second answers
-DEMO_INSTRUCTIONS = ("コーンの前まで行って", "右のコーン", "赤い箱の手前まで行って、3秒待ってから充電ステーションに戻って")
+DEMO_INSTRUCTIONS: Mapping[str, tuple[str, ...]] = {
+    # the first is answered by a question, which the second answers
+    "yard": ("コーンの前まで行って", "右のコーン", "赤い箱の手前まで行って、3秒待ってから充電ステーションに戻って"),
+    # the second leaves the car driving, and the third is said to a car that drives
+    "street": ("次の信号を左に曲がって、コンビニの前で停めて", "次の交差点を右に曲がって", "郵便局の前で路肩に寄せて停めて"),
+}
 
 
-def demo_episode() -> Episode:
-    """The demonstration as an episode, for running it in one process."""
-    scene = json.loads(resource("sim", "scenes", "yard_demo.json").read_text(encoding="utf-8"))
-    free = free_episode("yard", 0, DEMO_INSTRUCTIONS, limit_s=180.0)
-    return replace(free, id="yard-demo", robot_pose=tuple(scene["robot_pose"]),
+def demo_episode(world: str = "yard") -> Episode:
+    """The demonstration of a world as an episode, for running it in one process. Raises ValueError naming the known worlds."""
+    free = free_episode(world, 0, DEMO_INSTRUCTIONS.get(world, ()), limit_s=240.0)
+    scene = json.loads(demo_scene(world).read_text(encoding="utf-8"))
+    return replace(free, id=f"{world}-demo", robot_pose=tuple(scene["robot_pose"]), lights=(),
                    objects=tuple(objects_from_dicts(scene["objects"])))
 
 
 class Film:
     """Films an episode through `on_period`: chase camera and robot camera side by side, with captions."""
 
-    def __init__(self, path: Path, world: str) -> None:
-        self.captions = Captions(load_map(world))
+    def __init__(self, path: Path, episode: Episode) -> None:
+        self.captions = Captions(load_map(episode.world).with_landmarks(episode.objects))
         self._writer = VideoWriter(path, VIDEO_FPS)
         self._periods = 0
 
@@ -128,19 +135,19 @@ class Film:
         self._writer.close()
 
 
-def film_run(folder: Path, objects: Sequence[ObjectSpec], *, robot: str = "cart", world: str = "yard", seed: int = 0,
-             clock_start_s: float = 0.0) -> Path:
+def film_run(folder: Path, objects: Sequence[ObjectSpec], *, world: str = "yard", seed: int = 0,
+             lights: Sequence[Light] = (), clock_start_s: float = 0.0) -> Path:
     """Film a kept run afterwards: the robot goes where its record says it was, in the world that it was in.
 
     Args:
-        folder: The run's; video.mp4 goes there. objects, seed: of its world.
+        folder: The run's; video.mp4 goes there. objects, lights, seed: of its world.
         clock_start_s: Time of the record's clock at which the world's began.
     """
-    spec, path = load_robot(robot), folder / "video.mp4"
+    spec, path = load_robot(robot_for(world)), folder / "video.mp4"
     rows = list(csv.DictReader((folder / "trajectory.csv").open(encoding="utf-8")))
     shown = [json.loads(line) for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
     captions: dict[str, Any] = {"lines": ("", "", ""), "status": "待機中"}
-    with SimRobot(spec, world, objects, seed=seed) as puppet, VideoWriter(path, VIDEO_FPS) as writer:
+    with SimRobot(spec, world, objects, lights=lights, seed=seed) as puppet, VideoWriter(path, VIDEO_FPS) as writer:
         next_s = float(rows[0]["time_s"]) if rows else 0.0
         for row in rows:
             now_s = float(row["time_s"])
@@ -164,7 +171,7 @@ def play(episode: Episode, make_agents: Callable[[], AgentFactory], folder: Path
     """
     agents = make_agents()
     with recording(episode, folder) as recorder:
-        movie = Film(folder / "video.mp4", episode.world) if film else None
+        movie = Film(folder / "video.mp4", episode) if film else None
         watchers = [w for w in (movie.captions if movie else None, tell) if w is not None]
 
         def watched(context: AgentContext) -> Any:
@@ -226,14 +233,16 @@ def rehearse_plan(text: str, world: str, seed: int, rollouts: int) -> Verdict:
         ValueError: The world is unknown, the plan is none, or no program can be made of it; says why.
     """
     episode = free_episode(world, seed, ["-"])
-    robot, world_map = load_robot(episode.robot), load_map(world)
+    robot, world_map = load_robot(episode.robot), load_map(world).with_landmarks(episode.objects)
     places = tuple(place.id for place in world_map.places)
     plan = parse_plan(text, skills_for(robot.name), cameras=tuple(c.name for c in robot.cameras), places=places)
     if plan.decision != "act":
         raise ValueError(f"the plan does not act: {plan.decision}, {plan.reason}")
     perception = Perception(robot, world_map)
-    with SimRobot(robot, world, episode.objects, robot_pose=episode.robot_pose, seed=seed) as simulated:
+    with SimRobot(robot, world, episode.objects, robot_pose=episode.robot_pose, lights=episode.lights,
+                  seed=seed) as simulated:
         while simulated.time_s < 1.0:
+            simulated.streaming = set(perception.wants_stream)
             perception.update(simulated.observe(simulated.time_s))
             simulated.step(1.0 / robot.control_rate_hz)
         stamp_s = simulated.time_s
@@ -255,8 +264,8 @@ def recording(episode: Episode, folder: Path, *, pictures: bool = True) -> Itera
     """The recorder of an episode's run folder."""
     about = {"id": episode.id, "seed": episode.seed, "tags": list(episode.tags), "turns": [t.say for t in episode.turns],
              "objects": [thing.to_dict() for thing in episode.objects]}
-    with RunRecorder(folder, load_robot(episode.robot), load_map(episode.world), episode=about, pictures=pictures,
-                     mcap=pictures) as recorder:
+    world_map = load_map(episode.world).with_landmarks(episode.objects)
+    with RunRecorder(folder, load_robot(episode.robot), world_map, episode=about, pictures=pictures, mcap=pictures) as recorder:
         yield recorder
 
 

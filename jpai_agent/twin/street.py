@@ -46,25 +46,44 @@ def add_lights(spec: mujoco.MjSpec, road: RoadMap, plan: LightPlan, *, visual: b
         add_light(spec, head, crossing.kerb_m + _POLE_ASIDE_M - aside, plan.state_at(head.id, 0.0), visual=visual)
 
 
-def add_stop_signs(spec: mujoco.MjSpec, road: RoadMap, *, visual: bool) -> None:
-    """A 止まれ sign at the kerb beside each stop line of kind "sign"; its pole's contact solid is `pole:<stop line id>`."""
+def add_signs(spec: mujoco.MjSpec, road: RoadMap, *, visual: bool) -> None:
+    """A 止まれ sign at the kerb beside each stop line of kind "sign", a P sign at the far end of each car park's aisle.
+
+    Their poles' contact solids are `pole:<stop line id>` and `pole:<car park id>`.
+    """
     signs = Sheet()
-    corners = np.array([[0.012, -0.45, 2.55], [0.012, 0.0, 1.78], [0.012, 0.45, 2.55]])[::-1]
+    triangle = np.array([[0.0, 1.78], [0.45, 2.55], [-0.45, 2.55]])
     u0, v0, u1, v1 = region("stop_sign")
-    front_uv = np.array([[[u1, v0], [(u0 + u1) / 2, v1], [u0, v0]]])
-    back = (corners * [-1, 1, 1])[::-1]
+    triangle_uv = np.array([[[(u0 + u1) / 2, v1], [u1, v0], [u0, v0]]])
+    square = np.array([[-0.35, 1.9], [0.35, 1.9], [0.35, 2.6], [-0.35, 2.6]])
     for line in road.stop_lines:
-        if line.kind != "sign":
-            continue
-        lane = road.lanes[line.lane]
-        x, y, yaw = _at(lane, line.along_m)
-        aside = lane.width_m / 2 + road.shoulder_m + _POLE_ASIDE_M
-        x, y = x - aside * math.sin(yaw), y + aside * math.cos(yaw)
-        _pole(spec, f"pole:{line.id}", x, y, 2.6, visual=visual)
-        signs.add(placed(corners[None], x - 0.05 * math.cos(yaw), y - 0.05 * math.sin(yaw), yaw + math.pi), front_uv)
-        signs.add(placed(back[None], x - 0.05 * math.cos(yaw), y - 0.05 * math.sin(yaw), yaw + math.pi), cell("back"))
+        if line.kind == "sign":
+            lane = road.lanes[line.lane]
+            x, y, yaw = _at(lane, line.along_m)
+            aside = lane.width_m / 2 + road.shoulder_m + _POLE_ASIDE_M
+            x, y = x - aside * math.sin(yaw), y + aside * math.cos(yaw)
+            _pole(spec, f"pole:{line.id}", x, y, 2.6, visual=visual)
+            _panel(signs, triangle, triangle_uv, x, y, yaw + math.pi, cell("back"))
+    for park in road.car_parks:
+        lane_x, lane_y, yaw = _at(road.lanes[park.lane], 0.0)
+        ahead, left = np.array([math.cos(yaw), math.sin(yaw)]), np.array([-math.sin(yaw), math.cos(yaw)])
+        corners = rectangle(*park.aisle_m)[0]
+        # the corner that is farthest on along the lane and nearest to it
+        corner = corners[np.argmax(corners @ ahead - np.abs((corners - [lane_x, lane_y]) @ left))]
+        x, y = corner + 0.8 * ahead + 0.8 * left
+        _pole(spec, f"pole:{park.id}", x, y, 2.65, visual=visual)
+        uv = region_uv(region("parking_sign"))
+        _panel(signs, square, uv, x, y, yaw + math.pi, uv)
     if visual:
         signs.emit(spec, "signs", "town", 1)
+
+
+def _panel(signs: Sheet, shape: np.ndarray, uv: np.ndarray, x: float, y: float, yaw_rad: float, back_uv: np.ndarray) -> None:
+    """A flat sign that faces along yaw, with its back: its outline (k, 2) as (to the right, up), counter-clockwise."""
+    front = np.insert(shape, 0, 0.05, axis=1)[None]
+    signs.add(placed(front, x, y, yaw_rad), uv)
+    back = np.insert(shape * [-1, 1], 0, -0.05, axis=1)[None]
+    signs.add(placed(back, x, y, yaw_rad), back_uv)
 
 
 def dress_road(spec: mujoco.MjSpec, road: RoadMap) -> None:
@@ -98,7 +117,8 @@ def _road_sheets(road: RoadMap) -> tuple[Sheet, Sheet, Sheet]:
         if line.kind == "sign":
             _word(paint, "stop_word", *_at(lane, line.along_m - 1.2 - 5.0), 5.0, 1.7)
     for walk in road.crosswalks:
-        bars = np.arange(-walk.half_across_m + 0.4, walk.half_across_m - _ZEBRA_M, 2 * _ZEBRA_M)
+        count = int((2 * walk.half_across_m + _ZEBRA_M) / (2 * _ZEBRA_M))
+        bars = (np.arange(count) - (count - 1) / 2) * 2 * _ZEBRA_M - _ZEBRA_M / 2
         shapes = np.concatenate([rectangle(-walk.half_along_m, bar, walk.half_along_m, bar + _ZEBRA_M) for bar in bars])
         paint.flat(placed(shapes, walk.x_m, walk.y_m, walk.yaw_rad), _PAINT_Z, cell("paint"))
     for park in road.car_parks:
@@ -176,7 +196,7 @@ def _crossing(asphalt: Sheet, paving: Sheet, paint: Sheet, crossing: Crossing) -
             return placed(shape, crossing.x_m, crossing.y_m, turn)
 
         corner = np.full((len(arc) - 1, 1, 2), kerb)
-        asphalt.tiled(put(np.concatenate([corner, arc[:-1, None], arc[1:, None]], axis=1)), _ASPHALT_Z, ASPHALT_TILE_M)
+        asphalt.tiled(put(np.concatenate([corner, arc[1:, None], arc[:-1, None]], axis=1)), _ASPHALT_Z, ASPHALT_TILE_M)
         line = np.array([[kerb, half], *arc, [half, kerb]])
         edge = np.array([[kerb + _KERB_M, half], *rim, [half, kerb + _KERB_M]])
         paint.flat(put(np.stack([line[:-1], line[1:], edge[1:], edge[:-1]], axis=1)), _PAVEMENT_Z, cell("kerb"))

@@ -187,6 +187,7 @@ def _building(sheet: Sheet, x: float, y: float, yaw: float, depth: float, width:
     ends = np.array([[[a, b, height], [-a, b, height], [0, ridge, top_z]],
                      [[-a, -b, height], [a, -b, height], [0, -ridge, top_z]]])
     sheet.add(placed(slopes, x, y, yaw), roof)
+    sheet.add(placed(np.array([[[a, -b, height], [-a, -b, height], [-a, b, height], [a, b, height]]]), x, y, yaw), roof)
     sheet.add(placed(ends, x, y, yaw), roof if ridge < w - 0.1 else cell(f"wall_{style}"))
 
 

@@ -24,7 +24,7 @@ from jpai_agent.twin.appearance import paint
 from jpai_agent.twin.lights import LightPlan
 from jpai_agent.twin.painter import COLOR_RGB, SEEN_GROUP, Painter
 from jpai_agent.twin.scenery import OBSTACLE_BIT, add_ground_and_walls, dress_yard
-from jpai_agent.twin.street import add_lights, add_stop_signs, add_street_ground, dress_road
+from jpai_agent.twin.street import add_lights, add_signs, add_street_ground, dress_road
 from jpai_agent.twin.street_scenery import add_background, add_materials, add_weather
 from jpai_agent.world.map import WorldMap
 from jpai_agent.world.objects import KINDS, PEOPLE, ObjectSpec, motion_pose
@@ -104,6 +104,8 @@ def build_street(
     """
     _check_ids(objects)
     spec = _world_with_robot(robot_xml or resource("sim", "robots", "car.xml"), robot_pose, _STREET_VIEW)
+    # hundreds of solids: what a software renderer costs is their corners
+    spec.visual.quality.numquads, spec.visual.quality.numslices, spec.visual.quality.numstacks = 1, 16, 8
     add_street_ground(spec)
     middle = np.mean([(c.x_m, c.y_m) for c in road.crossings.values()], axis=0)
     spec.worldbody.add_camera(name="top", pos=[*middle, 230], fovy=60)
@@ -116,7 +118,7 @@ def build_street(
         add_background(spec, road, clear, appearance)
         painter = Painter(spec, appearance)
     add_lights(spec, road, lights or LightPlan.of_episode(road), visual=visual)
-    add_stop_signs(spec, road, visual=visual)
+    add_signs(spec, road, visual=visual)
     _add_objects(spec, objects, painter)
     return spec
 
@@ -242,7 +244,7 @@ class _View:
     far_m: float
 
 
-_YARD_VIEW, _STREET_VIEW = _View(10.0, 0.05, 60.0), _View(10.0, 0.1, 600.0)
+_YARD_VIEW, _STREET_VIEW = _View(10.0, 0.05, 60.0), _View(10.0, 0.1, 900.0)
 
 
 def _world_with_robot(robot_xml: Path | None, robot_pose: Sequence[float], view: _View = _YARD_VIEW) -> mujoco.MjSpec:

@@ -7,7 +7,10 @@ import math
 import numpy as np
 
 from jpai_agent.twin.gaps import outline, points_to_box, to_polyline
+from jpai_agent.twin.road_changes import street_changed
 from jpai_agent.twin.verdict import Verdict
+from jpai_agent.world.road import RoadMap
+from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Mover, Obstacle, Scene
 
 CORRIDOR_M, MOVED_M = 1.0, 0.2
@@ -24,7 +27,7 @@ WALKING_MPS = 0.25
 
 
 def needs_rehearsal(verdict: Verdict | None, old_scene: Scene, new_scene: Scene, remaining_path: np.ndarray, *,
-                    half_width_m: float = 0.25) -> str | None:
+                    half_width_m: float = 0.25, robot: RobotSpec | None = None, road: RoadMap | None = None) -> str | None:
     """Why what remains of a rehearsed program must be rehearsed again in new_scene; None when the verdict still holds.
 
     An obstacle counts as new, or as moved, where its outline is more than 0.2 m away from everything that old_scene
@@ -35,13 +38,16 @@ def needs_rehearsal(verdict: Verdict | None, old_scene: Scene, new_scene: Scene,
         verdict: The verdict under which the program runs; None or one that did not pass always needs a rehearsal.
         old_scene: The scene that was rehearsed. new_scene: the latest belief.
         remaining_path: (P, 2) or (P, 3) way still to go by base_link, map frame, P may be 0 (it stays where it is).
-        half_width_m: Half width of the footprint.
+        half_width_m: Half width of the footprint. robot, road: With a car and the map's roads the street's rules hold instead
+            (`road_changes`): who keeps his lane is no news, nor are lights.
     """
     if verdict is None or not verdict.passed:
         return "no passed verdict"
     path = np.asarray(remaining_path, dtype=float)[..., :2].reshape(-1, 2)
     if len(path) == 0:
         path = new_scene.robot.pose[None, :2]
+    if robot is not None and robot.ackermann is not None and road is not None:
+        return street_changed(old_scene, new_scene, path, robot, road)
     reach_m = CORRIDOR_M + half_width_m
     for thing in new_scene.obstacles:
         gap_m = _new_part(thing, old_scene, path, reach_m)

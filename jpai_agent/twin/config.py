@@ -118,9 +118,14 @@ class RehearsalConfig:
 @lru_cache(maxsize=4)
 def load_rehearsal(path: Path | None = None) -> RehearsalConfig:
     """The settings in `path`, by default config/rehearsal.yaml. Raises ValueError naming the bad key and the file."""
-    path = path or resource("config", "rehearsal.yaml")
+    settings: RehearsalConfig = read_settings(RehearsalConfig, path or resource("config", "rehearsal.yaml"))
+    return settings
+
+
+def read_settings(kind: Any, path: Path) -> Any:
+    """The dataclass `kind` with exactly the values of a YAML file. Raises ValueError naming the bad key and the file."""
     try:
-        return _read(RehearsalConfig, yaml.safe_load(path.read_text(encoding="utf-8")), "")
+        return _read(kind, yaml.safe_load(path.read_text(encoding="utf-8")), "")
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 

@@ -66,7 +66,7 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
     rows, n = recording.speed_mps.shape
     alive = np.arange(rows)[:, None] < recording.ends
     moving = recording.speed_mps > rules.moving_mps
-    lately = _within_last(moving, math.ceil(rules.moved_within_s / tick_s))
+    lately = within_last(moving, math.ceil(rules.moved_within_s / tick_s))
 
     feet = footprints(recording.pose, half_m)
     to_walls = np.where(alive, within_bounds(feet, bounds_m), np.inf)
@@ -124,7 +124,7 @@ def box_gaps(poses: np.ndarray, boxes: np.ndarray, half_m: tuple[float, float]) 
     return least.min(axis=2)
 
 
-def _within_last(flags: np.ndarray, rows: int) -> np.ndarray:
+def within_last(flags: np.ndarray, rows: int) -> np.ndarray:
     """(T, N) whether a flag (T, N) was up in this row or the `rows` before."""
     last_up = np.maximum.accumulate(np.where(flags, np.arange(len(flags))[:, None], -rows - 1), axis=0)
     return np.arange(len(flags))[:, None] - last_up <= rows

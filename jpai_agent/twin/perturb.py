@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jpai_agent.twin.config import PeopleSpread, RehearsalConfig
+from jpai_agent.twin.config import PeopleSpread, PoseSpread, RehearsalConfig
 from jpai_agent.twin.gaps import box_to_box, box_to_circle, footprints
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Mover, Scene
@@ -72,26 +72,26 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
     """
     n, spread = rollouts, config.robot
     start_sigma = np.array([config.pose.start_sigma_m] * 2 + [math.radians(config.pose.start_sigma_deg)])
-    start_error = start_sigma * _normal(rng, (n, 3))
+    start_error = start_sigma * normal(rng, (n, 3))
     start_poses = scene.robot.pose - start_error
     footprint = footprints(start_poses, (robot.length_m / 2, robot.width_m / 2))[:, None]
 
     perceived = [[o.x_m, o.y_m, o.yaw_rad, o.half_x_m, o.half_y_m] for o in scene.obstacles]
     boxes = np.array(perceived, dtype=float).reshape(1, -1, 5).repeat(n, axis=0)
     sigma = np.array([o.sigma_m for o in scene.obstacles]) * config.obstacles.sigma_factor
-    boxes[..., :2] += sigma[:, None] * _normal(rng, (*boxes.shape[:2], 2))
-    boxes[..., 2] += math.radians(config.obstacles.yaw_sigma_deg) * _normal(rng, boxes.shape[:2])
-    boxes[..., :2] = _clear_of(footprint, boxes[..., :2],
-                               lambda xy: box_to_box(footprint, np.concatenate([xy, boxes[..., 2:]], axis=-1)))
+    boxes[..., :2] += sigma[:, None] * normal(rng, (*boxes.shape[:2], 2))
+    boxes[..., 2] += math.radians(config.obstacles.yaw_sigma_deg) * normal(rng, boxes.shape[:2])
+    boxes[..., :2] = clear_of(footprint, boxes[..., :2],
+                              lambda xy: box_to_box(footprint, np.concatenate([xy, boxes[..., 2:]], axis=-1)))
 
     movers = scene.movers
     radii, sigma = (np.array([getattr(m, name) for m in movers]) for name in ("radius_m", "sigma_m"))
     xy = np.array([[m.x_m, m.y_m] for m in movers], dtype=float).reshape(1, -1, 2).repeat(n, axis=0)
-    xy += sigma[:, None] * _normal(rng, xy.shape)
-    xy = _clear_of(footprint, xy, lambda centres: box_to_circle(footprint, centres, radii))
+    xy += sigma[:, None] * normal(rng, xy.shape)
+    xy = clear_of(footprint, xy, lambda centres: box_to_circle(footprint, centres, radii))
 
-    errors = _wander(rng, start_error, ticks, tick_s, config)
-    gain = 1.0 + spread.wheel_gain_sigma * _normal(rng, (n, 2))
+    errors = wander(rng, start_error, ticks, tick_s, config.pose)
+    gain = 1.0 + spread.wheel_gain_sigma * normal(rng, (n, 2))
     nominal = np.zeros(n, dtype=bool)
     nominal[0] = True
     speed_sigma = np.array([config.pose.speed_sigma_mps, config.pose.speed_sigma_radps])
@@ -99,14 +99,14 @@ def draw(scene: Scene, robot: RobotSpec, config: RehearsalConfig, *, rollouts: i
         start_poses=start_poses, boxes=boxes, heights_m=np.array([o.height_m for o in scene.obstacles]),
         mover_xy=xy, mover_velocity=walks(movers, config.people, rng, rollouts=n, ticks=ticks, tick_s=tick_s),
         mover_radii_m=radii, mover_heights_m=np.array([m.height_m for m in movers]), mover_sigma_m=sigma,
-        pose_errors=errors, speed_errors=_quiet_first(rng.normal(size=(ticks, n, 2)) * speed_sigma, axis=1),
+        pose_errors=errors, speed_errors=quiet_first(rng.normal(size=(ticks, n, 2)) * speed_sigma, axis=1),
         friction=np.where(nominal, sum(spread.friction) / 2, rng.uniform(*spread.friction, n)),
-        mass_factor=1.0 + spread.mass_sigma * _normal(rng, (n,)),
+        mass_factor=1.0 + spread.mass_sigma * normal(rng, (n,)),
         payload_kg=np.where(nominal, 0.0, rng.uniform(*spread.payload_kg, n)),
         payload_height_m=spread.payload_height_m, wheel_gain=gain,
         lag_s=np.where(nominal, sum(spread.lag_s) / 2, rng.uniform(*spread.lag_s, n)),
         delay_s=np.where(nominal, sum(spread.delay_s) / 2, rng.uniform(*spread.delay_s, n)),
-        mover_velocity_errors=config.people.velocity_sigma_mps * _normal(rng, (n, len(movers), 2)))
+        mover_velocity_errors=config.people.velocity_sigma_mps * normal(rng, (n, len(movers), 2)))
 
 
 def walks(movers: tuple[Mover, ...], people: PeopleSpread, rng: np.random.Generator, *, rollouts: int, ticks: int,
@@ -123,16 +123,16 @@ def walks(movers: tuple[Mover, ...], people: PeopleSpread, rng: np.random.Genera
 
     # walkers: course and speed of the estimate, turns and stops at random times
     course = np.arctan2(velocity[:, 1], velocity[:, 0])[:, None] + np.zeros(shape)
-    course += math.radians(people.heading_sigma_deg) * _normal(rng, (*shape[:2], 1))
-    turns = _quiet_first(rng.random(shape) < tick_s / people.turn_every_s)
+    course += math.radians(people.heading_sigma_deg) * normal(rng, (*shape[:2], 1))
+    turns = quiet_first(rng.random(shape) < tick_s / people.turn_every_s)
     course += np.cumsum(turns * math.radians(people.turn_sigma_deg) * rng.normal(size=shape), axis=2)
-    pace = speed[:, None] * (1.0 + people.speed_sigma * _normal(rng, (*shape[:2], 1)))
-    stops = _quiet_first(rng.random(shape) < tick_s / people.stop_every_s)
+    pace = speed[:, None] * (1.0 + people.speed_sigma * normal(rng, (*shape[:2], 1)))
+    stops = quiet_first(rng.random(shape) < tick_s / people.stop_every_s)
     until = np.maximum.accumulate(np.where(stops, clock + rng.uniform(*people.stop_s, shape), -1.0), axis=2)
     pace = np.where(clock < until, 0.0, pace)
 
     # those who stand: a few walk off somewhere
-    starts = _quiet_first(rng.random((*shape[:2], 1)) < people.start_probability)
+    starts = quiet_first(rng.random((*shape[:2], 1)) < people.start_probability)
     begin = rng.uniform(*people.start_after_s, (*shape[:2], 1))
     end = begin + rng.uniform(*people.start_for_s, (*shape[:2], 1))
     off_course = rng.uniform(-math.pi, math.pi, (*shape[:2], 1))
@@ -143,13 +143,11 @@ def walks(movers: tuple[Mover, ...], people: PeopleSpread, rng: np.random.Genera
     return np.stack([pace * np.cos(course), pace * np.sin(course)], axis=-1)
 
 
-def _wander(rng: np.random.Generator, start_error: np.ndarray, ticks: int, tick_s: float,
-            config: RehearsalConfig) -> np.ndarray:
+def wander(rng: np.random.Generator, start_error: np.ndarray, ticks: int, tick_s: float, pose: PoseSpread) -> np.ndarray:
     """(T, N, 3) pose errors that begin at start_error and forget it with the correlation time (Ornstein-Uhlenbeck)."""
-    pose = config.pose
     keep = math.exp(-tick_s / pose.correlation_s)
     sigma = np.array([pose.sigma_m, pose.sigma_m, math.radians(pose.sigma_deg)])
-    kicks = _quiet_first(rng.normal(size=(ticks, len(start_error), 3)), axis=1) * sigma * math.sqrt(1.0 - keep**2)
+    kicks = quiet_first(rng.normal(size=(ticks, len(start_error), 3)), axis=1) * sigma * math.sqrt(1.0 - keep**2)
     errors = np.empty_like(kicks)
     error = start_error
     for tick in range(ticks):
@@ -158,18 +156,18 @@ def _wander(rng: np.random.Generator, start_error: np.ndarray, ticks: int, tick_
     return errors
 
 
-def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal numbers cut at CUT, zero in row 0."""
-    return _quiet_first(np.clip(rng.normal(size=shape), -CUT, CUT))
+    return quiet_first(np.clip(rng.normal(size=shape), -CUT, CUT))
 
 
-def _quiet_first(values: np.ndarray, axis: int = 0) -> np.ndarray:
+def quiet_first(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """The values with those of the unperturbed rollout set to zero."""
     values[(slice(None),) * axis + (0,)] = 0
     return values
 
 
-def _clear_of(footprint: np.ndarray, xy: np.ndarray, gap_m: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def clear_of(footprint: np.ndarray, xy: np.ndarray, gap_m: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Move things (N, K, 2) straight away from the robot until they do not touch it; gap_m gives the gaps (N, K)."""
     for _ in range(8):
         short = _TOUCHING_M - gap_m(xy)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from jpai_agent.control import Command, Program, ProgramRunner, View
+from jpai_agent.control import Command, Program, ProgramRunner, RoadRunner, View
 from jpai_agent.control.runner import LOOKS
-from jpai_agent.control.segments import Drive, Follow, Segment, Wait
+from jpai_agent.control.segments import Drive
 from jpai_agent.twin.config import RehearsalConfig, load_rehearsal
 from jpai_agent.twin.crowd import Crowd
 from jpai_agent.twin.judge import Judgement, Recording, judge, main_reason
 from jpai_agent.twin.perturb import Perturbation, draw
 from jpai_agent.twin.physics import RolloutPhysics
+from jpai_agent.twin.road_config import RoadRehearsalConfig
+from jpai_agent.twin.road_rehearse import rehearse_drive
+from jpai_agent.twin.shorten import shortened
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.world.map import WorldMap
 from jpai_agent.world.robot import RobotSpec
@@ -25,8 +28,8 @@ PATH_STEP_S = 0.2
 
 
 def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldMap, binding: Binding, *,
-             rollouts: int | None = None, seed: int = 0, progress: ProgramRunner | None = None, lead_s: float = 0.0,
-             config: RehearsalConfig | None = None) -> Verdict:
+             rollouts: int | None = None, seed: int = 0, progress: ProgramRunner | RoadRunner | None = None, lead_s: float = 0.0,
+             config: RehearsalConfig | RoadRehearsalConfig | None = None) -> Verdict:
     """Run the program in perturbed twins of the scene and judge it. The same inputs give the same verdict.
 
     It passes when the unperturbed rollout passes and at least config.pass_rate of all do. A rollout in which the
@@ -40,12 +43,22 @@ def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldM
         rollouts: N, by default the config's. seed: of the perturbations.
         progress: The runner that is under way, when only the rest of the program is left; its clock is the scene's.
         lead_s: The robot carries on at its present speed for so long before it sets out (as in `compile_program`).
-        config: By default `config/rehearsal.yaml`.
+        config: By default `config/rehearsal.yaml`, for a car `config/rehearsal_car.yaml`. A car is rehearsed by
+            `road_rehearse`: a reduced model, other road users, lights and the rules of the road.
+
+    Raises TypeError for a config or progress of the other kind of robot.
     """
+    if robot.ackermann is not None:
+        if isinstance(config, RehearsalConfig) or isinstance(progress, ProgramRunner):
+            raise TypeError("the rehearsal of a car takes a RoadRehearsalConfig and a RoadRunner")
+        return rehearse_drive(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed, progress=progress,
+                              lead_s=lead_s, config=config)
+    if isinstance(config, RoadRehearsalConfig) or isinstance(progress, RoadRunner):
+        raise TypeError(f"the rehearsal of {robot.name} takes a RehearsalConfig and a ProgramRunner")
     begun = time.perf_counter()
     config = config or load_rehearsal()
     n, tick_s = rollouts or config.rollouts, 1.0 / robot.control_rate_hz
-    short, cut_s = shortened(program, config)
+    short, cut_s = shortened(program, config.horizon.longest_wait_s, config.horizon.longest_follow_s)
     if progress is None:
         runner = ProgramRunner(short, robot, n)
     else:
@@ -59,22 +72,6 @@ def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldM
     judgement = judge(recording, drawn.boxes, drawn.mover_radii_m, world_map.bounds_m,
                       (robot.length_m / 2, robot.width_m / 2), config.judge, tick_s)
     return _verdict(judgement, recording, scene, binding, config, tick_s, seed, cut_s, begun)
-
-
-def shortened(program: Program, config: RehearsalConfig) -> tuple[Program, float]:
-    """The program with long waits and follows cut to what is rehearsed of them, and the seconds cut off."""
-
-    def shorter(segment: Segment) -> Segment:
-        if isinstance(segment, Wait) and segment.duration_s > config.horizon.longest_wait_s:
-            return replace(segment, duration_s=config.horizon.longest_wait_s)
-        if isinstance(segment, Follow) and not 0.0 < segment.duration_s <= config.horizon.longest_follow_s:
-            return replace(segment, duration_s=config.horizon.longest_follow_s)
-        return segment
-
-    segments = tuple(shorter(segment) for segment in program.segments)
-    pairs = zip(program.segments, segments, strict=True)
-    cut_s = sum(getattr(a, "duration_s", 0.0) - getattr(b, "duration_s", 0.0) for a, b in pairs)
-    return replace(program, segments=segments), max(cut_s, 0.0)
 
 
 @dataclass

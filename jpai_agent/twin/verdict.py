@@ -31,8 +31,9 @@ class Verdict:
         failed_step: Index in the plan of the step that failed first, in the rollout that failed first; None when all
             rollouts passed.
         reason: Machine-readable reason of most failures ("collision", "person_too_close", "not_reached", "timeout",
-            "out_of_bounds", "tipped", "diverged", or why the program gave up: "blocked", "target_lost", "not_found");
-            "" when passed.
+            "out_of_bounds", "tipped", "diverged", or why the program gave up: "blocked", "target_lost", "not_found";
+            of a car also "near_miss", "red_light", "stop_sign", "crosswalk", "speed_limit", "centre_line", "off_road",
+            "slide"); "" when passed.
         min_clearance_m: Smallest gap to anything, over all rollouts, negative by the overlap.
         duration_s: Median simulated duration of the rollouts that passed, waits counted in full.
         peak_speed_mps: Highest speed reached.
@@ -40,6 +41,11 @@ class Verdict:
             0 is the unperturbed one. For pictures and markers.
         swept: (P, 2) way of the unperturbed rollout, for the check whether the scene has changed near it.
         wall_s: What the rehearsal cost.
+        min_ttc_s: Smallest time to a contact, all going on as they do, over all rollouts; inf where none came within 3 s, and
+            for robots of which it is not asked.
+        violations: Per reason, how many rollouts broke that rule; all that each broke, not only the first.
+        under_way: Fraction of the rollouts that passed but were still on the way, or waiting lawfully, when the time that is
+            rehearsed was over.
     """
 
     id: str
@@ -56,6 +62,9 @@ class Verdict:
     paths: list[Any] = field(default_factory=list, repr=False)
     swept: list[Any] = field(default_factory=list, repr=False)
     wall_s: float = 0.0
+    min_ttc_s: float = float("inf")
+    violations: dict[str, int] = field(default_factory=dict)
+    under_way: float = 0.0
 
     @property
     def passed(self) -> bool:

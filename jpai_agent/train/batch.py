@@ -58,6 +58,8 @@ class Collator:
             running=sample.running,
             earlier=sample.earlier,
             asked=sample.question,
+            robot=sample.robot,
+            places=sample.places,
         )
         answer = self.plans.encode(sample.plan)
         if len(prompt) > MAX_PROMPT or len(answer) > MAX_ANSWER:
@@ -84,6 +86,9 @@ class Collator:
                         at = -1
                 labels.append((first, length, at, thing, which))
         counts = [(at, length, 1) for _, length, at, thing, _ in labels if at >= 0 and thing >= 0]
+        for first, last, fits in sample.place_counts if plain else ():
+            at = start + len(self.prompts._characters(sample.instruction[:first]))
+            counts.append((at, len(self.prompts._characters(sample.instruction[first:last])), fits))
         rivals = {"not_found": 0, "ambiguous": 2}.get(sample.plan.reason or "")
         if rivals is not None and plain:
             for first, last in sample.label_spans[:1]:

@@ -8,24 +8,32 @@ import cv2
 import mujoco
 import numpy as np
 
-from jpai_agent.train.scenes import YardScene
+from jpai_agent.train.scenes import Scene
+from jpai_agent.twin.lights import LightPlan
 from jpai_agent.twin.render import SceneRenderer
-from jpai_agent.twin.worlds import build_yard
+from jpai_agent.twin.worlds import build_world
+from jpai_agent.world.map import load_map
+from jpai_agent.world.robot import load_robot
+
+WORLDS = {"cart": "yard", "car": "street"}
 
 _TILT_DEG, _SHIFT_M = 1.5, 0.02  # how far the camera's mounting varies
 
 
 class FrameCamera:
-    """Renders scenes with the cart's front camera. Close it, or use it as a context manager."""
+    """Renders scenes of a robot's world with its front camera. Close it, or use it as a context manager."""
 
-    def __init__(self, render_size: tuple[int, int], mask_size: tuple[int, int]) -> None:
+    def __init__(self, robot: str, render_size: tuple[int, int], mask_size: tuple[int, int]) -> None:
+        self._world, self._xml = load_map(WORLDS[robot]), load_robot(robot).model_xml
         self._renderer = SceneRenderer()
         self._render_size, self._mask_size = render_size, mask_size
 
-    def take(self, scene: YardScene, rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[np.ndarray,
+    def take(self, scene: Scene, rng: np.random.Generator, image_size: tuple[int, int]) -> tuple[np.ndarray,
                                                                                                      np.ndarray]:
         """The picture (height, width, 3) uint8 of image_size and the object mask (h, w) int32 of the mask size."""
-        model = build_yard(scene.objects, robot_pose=scene.robot_pose, appearance=rng).compile()
+        lights = LightPlan.of_episode(self._world.road, scene.lights) if self._world.road else None
+        model = build_world(self._world, scene.objects, lights=lights, robot_pose=scene.robot_pose, appearance=rng,
+                            robot_xml=self._xml).compile()
         _shake(model, rng)
         data = mujoco.MjData(model)
         mujoco.mj_forward(model, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,15 @@ train = typer.Typer(
 Work = Annotated[Path, typer.Option(help="Folder of frames and training states.")]
 Minutes = Annotated[float, typer.Option(help="Wall time to train, restarts counted together.", min=0.0)]
 DEFAULT_WORK = Path(".cache/train")
+ROBOTS = ("cart", "car")
+# folders' ending, share of the training's groups, share of questions that need no picture
+_MIX = {"cart": ("", 0.45, 1 / 3), "car": ("_street", 0.55, 0.45)}
+
+
+def _robot(name: str) -> str:
+    if name not in _MIX:
+        raise typer.BadParameter(f"unknown robot {name!r}: {', '.join(_MIX)}")
+    return name
 
 
 def _setup(threads: int) -> None:
@@ -23,36 +33,62 @@ def _setup(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def courses_of(work: Path, robots: Sequence[str] = ROBOTS, held_out: bool = False) -> list[Any]:
+    """What each robot's training (or, in the words of the held-out authors, evaluation) is made of."""
+    from jpai_agent.skills.registry import skills_for
+    from jpai_agent.train.corpus import held_out_authors, load_corpus
+    from jpai_agent.train.fit import Course
+    from jpai_agent.train.instruct import Instructor
+    from jpai_agent.train.talk import TALKS
+
+    made = []
+    for robot in robots:
+        corpus = load_corpus(robot, held_out_authors(robot) if held_out else None)
+        ending, share, blind = _MIX[robot]
+        made.append(Course(robot, Instructor(corpus, TALKS[robot]), skills_for(robot), work / f"train{ending}",
+                           work / f"val{ending}", share, blind))
+    return made
+
+
 def make_trainer(work: Path, seed: int = 0) -> Any:
-    """The trainer over the robot's skills and the whole corpus; the tokenizer is made once and kept below `work`."""
+    """The trainer over all robots' skills and corpora; the tokenizer is made once and kept below `work`."""
     from transformers import AutoTokenizer
 
-    from jpai_agent.skills.registry import skills_for
-    from jpai_agent.train.corpus import PLACE_IDS, load_corpus
+    from jpai_agent.skills.registry import load
+    from jpai_agent.train.corpus import FOLDER, authors
     from jpai_agent.train.fit import Trainer, characters_of
-    from jpai_agent.train.instruct import Instructor
+    from jpai_agent.train.meanings import PLACE_IDS
     from jpai_agent.train.tokenizer import build_tokenizer
+    from jpai_agent.world.objects import LANDMARKS
 
-    skills, asks = skills_for("cart"), Instructor(load_corpus())
+    courses = courses_of(work)
     kept = work / "ckpt" / "tokenizer"
     if not (kept / "tokenizer.json").is_file():
-        build_tokenizer(skills, characters_of(asks, work / "train"), PLACE_IDS).save_pretrained(kept)
+        places = [*PLACE_IDS["cart"], *PLACE_IDS["car"], *LANDMARKS]
+        texts = [(FOLDER / f"{name}.txt").read_text(encoding="utf-8") for robot in ROBOTS for name in authors(robot)]
+        build_tokenizer([entry.spec for entry in load()], texts + characters_of(courses), places).save_pretrained(kept)
     tokenizer = AutoTokenizer.from_pretrained(kept, local_files_only=True)
-    return Trainer(tokenizer, asks, skills, work / "train", work / "ckpt", seed)
+    return Trainer(tokenizer, courses, work / "ckpt", seed)
 
 
 @train.command()
 def data(
-    work: Work = DEFAULT_WORK, frames: int = 24_000, validation: int = 1_000, seed: int = 1, jobs: int = 2
+    work: Work = DEFAULT_WORK,
+    robot: Annotated[str, typer.Option(help="Whose world: cart (yard) or car (street).")] = "cart",
+    frames: int = 24_000,
+    validation: int = 1_000,
+    seed: int = 1,
+    jobs: int = 2,
 ) -> None:
     """Render training and validation frames. Goes on where it was broken off.
 
-    Example: jpai train data --frames 24000 --jobs 2
+    Example: jpai train data --robot car --frames 8000 --jobs 2
     """
     from jpai_agent.train.frames import make_frames
 
-    make_frames(work / "train", frames, seed, jobs)
-    make_frames(work / "val", validation, seed + 1_000_000, jobs)
+    ending = _MIX[_robot(robot)][0]
+    make_frames(work / f"val{ending}", validation, seed + 1_000_000, jobs, robot=robot)
+    make_frames(work / f"train{ending}", frames, seed, jobs, robot=robot)
     typer.echo(f"{frames} frames for training, {validation} for validation in {work}")
 
 
@@ -76,6 +112,8 @@ def fit(
     joint_minutes: Minutes = 60.0,
     name: Annotated[str, typer.Option(help="Name of the joint run's state and curves.")] = "joint",
     after: Annotated[str, typer.Option(help="Name of an earlier joint run to start from; else the other stages.")] = "",
+    rate: Annotated[float, typer.Option(help="Base learning rate of the joint stage.")] = 4e-4,
+    thaw: Annotated[float, typer.Option(help="Share of the joint stage in which the image tower stands still.")] = 0.4,
     threads: int = 1,
 ) -> None:
     """Train language and grounding on label patches (symbolic), then everything on pictures (joint). Resumes.
@@ -85,25 +123,24 @@ def fit(
     Example: jpai train fit --symbolic-minutes 30 --joint-minutes 60
     """
     _setup(threads)
-    from jpai_agent.train.frames import shard_paths
-
     if stage not in ("symbolic", "joint", "all"):
         raise typer.BadParameter(f"unknown stage {stage!r}: symbolic, joint or all")
     trainer = make_trainer(work)
-    validation = next(iter(shard_paths(work / "val")), None)
     if stage in ("symbolic", "all"):
-        trainer.fit_symbolic(symbolic_minutes, validation)
+        trainer.fit_symbolic(symbolic_minutes)
     if stage in ("joint", "all"):
-        if after:
+        if (work / "ckpt" / f"{name}.pt").is_file():
+            typer.echo(f"{name} goes on where it was")
+        elif after:
             trainer.load_joint(after)
-        elif not (work / "ckpt" / f"{name}.pt").is_file():
+        else:
             trainer.load_symbolic()
             typer.echo(f"the tower explains {trainer.take_tower():.1%} of the label patches")
-        trainer.fit_joint(joint_minutes, validation, name)
+        trainer.fit_joint(joint_minutes, name, rate, thaw=thaw)
 
 
 @train.command()
-def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "final", out: Path = Path("models/embedded")) -> None:
+def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "joint", out: Path = Path("models/embedded")) -> None:
     """Export the checkpoint, quantize it to int8 and check the export against it.
 
     Example: jpai train quantize --out models/embedded
@@ -116,29 +153,28 @@ def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "final", out: Path = Pat
 @train.command("eval")
 def evaluate_(
     work: Work = DEFAULT_WORK,
-    checkpoint: Path = DEFAULT_WORK / "ckpt" / "final",
+    checkpoint: Path = DEFAULT_WORK / "ckpt" / "joint",
+    robot: Annotated[str, typer.Option(help="cart, car or both")] = "both",
     questions: int = 1500,
     held_out: Annotated[bool, typer.Option(help="Ask in the words of the held-out authors.")] = False,
     failures: int = 40,
     threads: int = 1,
     out: Path | None = None,
 ) -> None:
-    """Tables per author, phenomenon, skill, decision and size in the picture, on validation frames.
+    """Tables per robot, author, phenomenon, skill, decision and size in the picture, on validation frames.
 
-    Example: jpai train eval --questions 1500 --held-out
+    Example: jpai train eval --robot car --questions 1500 --held-out
     """
     _setup(threads)
-    from jpai_agent.skills.registry import skills_for
-    from jpai_agent.train.corpus import TEST_AUTHORS, load_corpus
     from jpai_agent.train.evaluate import failures as wrong
     from jpai_agent.train.evaluate import report
     from jpai_agent.train.fit import evaluate_checkpoint
-    from jpai_agent.train.frames import shard_paths
-    from jpai_agent.train.instruct import Instructor
 
-    asks = Instructor(load_corpus(names=TEST_AUTHORS if held_out else None))
-    verdicts = evaluate_checkpoint(checkpoint, asks, skills_for("cart"), shard_paths(work / "val"), questions)
-    text = f"{report(verdicts)}\n\n{wrong(verdicts, failures)}"
+    parts = []
+    for course in courses_of(work, ROBOTS if robot == "both" else (_robot(robot),), held_out):
+        verdicts = evaluate_checkpoint(checkpoint, course, questions)
+        parts.append(f"== {course.robot}\n{report(verdicts)}\n\n{wrong(verdicts, failures)}")
+    text = "\n\n".join(parts)
     typer.echo(text)
     if out is not None:
         out.write_text(text, encoding="utf-8")

@@ -7,70 +7,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from jpai_agent.plan.types import REASONS
+from jpai_agent.train.meanings import OBJECT_LETTERS, Meaning, parse_meaning
 
 FOLDER = Path(__file__).parent / "corpus"
-TEST_AUTHORS: tuple[str, ...] = ("cart_t",)  # held out: never trained on
+TEST_AUTHORS: tuple[str, ...] = ("cart_t", "car_t")  # held out: never trained on
 
-PLACE_IDS = ("dock", "entrance", "exit", "office", "storage", "berth_1", "berth_2", "berth_3")
-SIDES = ("front", "behind", "left", "right")
-OBJECT_LETTERS = "ABC"
-PLACE_LETTERS = "PQ"
-VALUE_LETTERS = "TDGVS"
 _SLOT = re.compile(r"\{([^{}]*)\}")
-_TEXT_SLOT = re.compile(r"([ABC])(?:\.([kczp]))?|[PQTDGVS]")
+_TEXT_SLOT = {
+    "cart": re.compile(r"([ABC])(?:\.([kczp]))?|[PQTDGVS]"), "car": re.compile(r"([ABC])(?:\.([kczp]))?|[PQTDVSNK]"),
+}
 _REF_SLOT = re.compile(r"[kczn]|[BC]\.[kc]")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_CONDITION = re.compile(r"if ([ABC]): (.+?) else: (.+)")
 # filter of a referring expression → number of landmarks that it takes
 REF_FILTERS: dict[str, int] = {
     **dict.fromkeys(("kind", "color", "size", "person", "worker", "leftmost", "rightmost", "nearest", "farthest",
                      "largest",
-                     "smallest", "middle", "left_side", "right_side", "nth_left", "nth_right", "nth_near", "nth_far"),
+                     "smallest", "middle", "left_side", "right_side", "nth_left", "nth_right", "nth_near", "nth_far",
+                     "ahead", "oncoming"),
                      0),
     **dict.fromkeys(("left_of", "right_of", "beside", "front_of", "behind"), 1), "between": 2,
 }
-_PLAIN_STEPS = ("stop", "continue", "return_home")
-_TARGET_STEPS = ("go_to", "face", "follow", "look_for")
 
 
 class CorpusError(ValueError):
     """The corpus has lines that cannot be read; the message names each by file and line."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A value that the text's slot of that letter gives, negated where `sign` is −1."""
-
-    letter: str
-    sign: int = 1
-
-
-@dataclass(frozen=True)
-class StepPattern:
-    """A step of a meaning.
-
-    Attributes:
-        skill: As in the plan language.
-        target: A letter A–C (object), P or Q (place) or the id of a place; None when the skill takes none.
-        args: Other arguments by their names in the plan: a number, a word or a Slot.
-    """
-
-    skill: str
-    target: str | None = None
-    args: tuple[tuple[str, float | str | Slot], ...] = ()
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a line means: steps, or a reason to ask or refuse. With `condition` the steps hold when that object is in
-    view, `otherwise` when it is not."""
-
-    decision: str
-    steps: tuple[StepPattern, ...] = ()
-    reason: str | None = None
-    condition: str | None = None
-    otherwise: tuple[StepPattern, ...] = ()
 
 
 Segments = tuple[tuple[str, str], ...]  # (literal, "") or ("", slot)
@@ -88,6 +47,11 @@ class Line:
     tags: tuple[str, ...] = ()
     author: str = ""
     number: int = 0
+
+    @property
+    def robot(self) -> str:
+        """Whom it is said to."""
+        return self.author.partition("_")[0]
 
     @property
     def skills(self) -> tuple[str, ...]:
@@ -117,6 +81,11 @@ class Corpus:
 def authors(robot: str = "cart", folder: Path = FOLDER) -> tuple[str, ...]:
     """Stems of the robot's training files: all but those of TEST_AUTHORS."""
     return tuple(sorted(p.stem for p in folder.glob(f"{robot}_*.txt") if p.stem not in TEST_AUTHORS))
+
+
+def held_out_authors(robot: str = "cart") -> tuple[str, ...]:
+    """Stems of the robot's held-out files."""
+    return tuple(name for name in TEST_AUTHORS if name.startswith(f"{robot}_"))
 
 
 def load_corpus(robot: str = "cart", names: tuple[str, ...] | None = None, folder: Path = FOLDER) -> Corpus:
@@ -179,9 +148,10 @@ def _line(row: str, tags: tuple[str, ...], author: str, number: int) -> Line:
             break
     if relation and not (earlier and said):
         raise ValueError(f"needs words on both sides of {relation}")
-    text, context = _segments(said, _TEXT_SLOT), _segments(earlier, _TEXT_SLOT)
-    meaning = _meaning(meant)
-    if missing := sorted(_letters_of(meaning) - {slot[0] for _, slot in text + context if slot}):
+    robot = author.partition("_")[0]
+    text, context = _segments(said, _TEXT_SLOT[robot]), _segments(earlier, _TEXT_SLOT[robot])
+    meaning = parse_meaning(meant, robot)
+    if missing := sorted(meaning.letters - {slot[0] for _, slot in text + context if slot}):
         raise ValueError(f"the meaning uses {', '.join(missing)}, which the text does not have")
     return Line(text, meaning, context, relation, tags, author, number)
 
@@ -201,88 +171,6 @@ def _segments(text: str, allowed: re.Pattern[str]) -> Segments:
     if any("{" in literal or "}" in literal for literal, _ in parts):
         raise ValueError("a brace without its partner")
     return tuple(parts)
-
-
-def _meaning(text: str) -> Meaning:
-    if match := _CONDITION.fullmatch(text):
-        steps, otherwise = _steps(match[2].rstrip("; ")), _steps(match[3])
-        return Meaning("act", steps, condition=match[1], otherwise=otherwise)
-    word, _, rest = text.partition(" ")
-    if word in ("ask", "refuse"):
-        if rest not in REASONS:
-            raise ValueError(f"{word} needs one of {', '.join(REASONS)}, not {rest!r}")
-        return Meaning(word, reason=rest)
-    return Meaning("act", _steps(text))
-
-
-def _steps(text: str) -> tuple[StepPattern, ...]:
-    return tuple(_step(part.strip()) for part in text.split(";") if part.strip())
-
-
-def _step(text: str) -> StepPattern:
-    skill, _, rest = text.partition(" ")
-    words = rest.split()
-    if skill in _PLAIN_STEPS:
-        if words:
-            raise ValueError(f"{skill} takes nothing, got {rest!r}")
-        return StepPattern(skill)
-    if not words:
-        raise ValueError(f"step {text!r} lacks its argument" if skill else "an empty step")
-    if skill in _TARGET_STEPS:
-        return _target_step(skill, words[0], words[1:])
-    if skill == "say":
-        return StepPattern(skill, args=(("text", Slot("S") if rest == "S" else rest),))
-    if len(words) > 1:
-        raise ValueError(f"{skill} takes one argument, got {rest!r}")
-    if skill == "set_speed" and words[0].startswith("x"):
-        return StepPattern(skill, args=(("factor", _number(words[0][1:])),))
-    names = {"move": ("distance_m", "D"), "turn": ("angle_deg", "G"), "wait": ("duration_s", "T"),
-             "set_speed": ("speed", "V")}
-    if skill not in names:
-        raise ValueError(f"unknown skill {skill!r}")
-    name, letter = names[skill]
-    return StepPattern(skill, args=((name, _value(words[0], letter)),))
-
-
-def _target_step(skill: str, target: str, options: list[str]) -> StepPattern:
-    if target not in OBJECT_LETTERS and not (skill == "go_to" and (target in PLACE_LETTERS or target in PLACE_IDS)):
-        raise ValueError(f"{skill} takes no target {target!r}")
-    args: dict[str, float | str | Slot] = {}
-    for option in options:
-        name, _, value = option.partition("=")
-        if skill == "go_to" and name == "side" and value in SIDES:
-            args["side"] = value
-        elif skill == "go_to" and name == "standoff":
-            args["standoff_m"] = _value(value, "D")
-        elif skill == "follow" and option == "until=target_stops":
-            args["until"] = "target_stops"
-        elif skill == "follow" and name == "until":
-            args["duration_s"] = _value(value, "T")
-        else:
-            raise ValueError(f"{skill} takes no option {option!r}")
-    return StepPattern(skill, target, tuple((k, args[k]) for k in ("standoff_m", "side", "duration_s", "until")
-                                            if k in args))
-
-
-def _number(text: str) -> float:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a number")
-    return float(text)
-
-
-def _value(text: str, letter: str) -> float | Slot:
-    if text.lstrip("-") == letter and len(text) <= 2:
-        return Slot(letter, -1 if text[0] == "-" else 1)
-    return _number(text)
-
-
-def _letters_of(meaning: Meaning) -> set[str]:
-    used = {meaning.condition} if meaning.condition else set()
-    for step in meaning.steps + meaning.otherwise:
-        if step.target and step.target in OBJECT_LETTERS + PLACE_LETTERS:
-            used.add(step.target)
-        used |= {value.letter for _, value in step.args if isinstance(value, Slot)}
-    return used
 
 
 def _ref_line(row: str, author: str, number: int) -> RefLine:

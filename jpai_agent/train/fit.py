@@ -24,6 +24,7 @@ from jpai_agent.train.sample import Sample
 from jpai_agent.train.symbolic import SymbolicPatches, cell_features
 from jpai_agent.train.tokenizer import PlanCodec, PromptCodec
 from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
+from jpai_agent.train.warm import inherit, inherit_heads, inherit_probes
 
 DENSE_WEIGHT = 0.3
 BLIND_PATCHES = 16  # patches that a question keeps which words alone settle
@@ -34,6 +35,34 @@ class Asks(Protocol):
     """What makes the questions of a frame (`instruct.Instructor`)."""
 
     def samples(self, frame: Any, rng: np.random.Generator, count: int) -> list[Sample]: ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one robot's part of the training is made of.
+
+    Attributes:
+        robot: Its name. asks: makes the questions. skills: by name.
+        frames, validation: Folders of shards.
+        share: Of the training's groups, among all courses. blind: share of questions that need no picture.
+    """
+
+    robot: str
+    asks: Asks
+    skills: Mapping[str, SkillSpec]
+    frames: Path
+    validation: Path
+    share: float = 1.0
+    blind: float = 1 / 3
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A fixed set of questions over a validation shard."""
+
+    course: Course
+    shard: FrameShard
+    questions: list[Question]
 
 
 @dataclass
@@ -60,7 +89,7 @@ def needs_picture(question: Question) -> bool:
     return bool(
         sample.mentions
         or question.labels
-        or sample.plan.reason == "not_found"
+        or (sample.plan.reason == "not_found" and "map" not in sample.tags)
         or {"condition", "conditional"} & set(sample.tags)
     )
 
@@ -68,17 +97,8 @@ def needs_picture(question: Question) -> bool:
 class Trainer:
     """Everything that the stages share: model, tokenizer, probes, questions."""
 
-    def __init__(
-        self, tokenizer: Any, asks: Asks, skills: Mapping[str, SkillSpec], frames: Path, out: Path, seed: int = 0
-    ) -> None:
-        self.tokenizer, self.asks, self.skills, self.frames, self.out, self.seed = (
-            tokenizer,
-            asks,
-            skills,
-            frames,
-            out,
-            seed,
-        )
+    def __init__(self, tokenizer: Any, courses: Sequence[Course], out: Path, seed: int = 0) -> None:
+        self.tokenizer, self.courses, self.out, self.seed = tokenizer, tuple(courses), out, seed
         self.codec = PlanCodec(tokenizer)
         vocabulary = self.codec.vocabulary
         self.collator = Collator(PromptCodec(tokenizer), self.codec, vocabulary["<s>"], vocabulary["<pad>"])
@@ -90,13 +110,15 @@ class Trainer:
         self.heads = DenseHeads(settings.vision_config.embed_dim[-1])
         self.answer_loss = AnswerLoss(self.codec.coordinate_ids, len(vocabulary))
 
-    def questions(self, shard: FrameShard, frame: int, count: int, rng: np.random.Generator) -> list[Question]:
+    def questions(
+        self, asks: Asks, shard: FrameShard, frame: int, count: int, rng: np.random.Generator
+    ) -> list[Question]:
         """Questions over one frame as ids."""
-        made = (self.collator.question(sample) for sample in self.asks.samples(shard.record(frame), rng, count))
+        made = (self.collator.question(sample) for sample in asks.samples(shard.record(frame), rng, count))
         return [question for question in made if question is not None]
 
     def sorted_questions(
-        self, shard: FrameShard, frames: Sequence[int], seeing: int, blind: int, rng: np.random.Generator
+        self, asks: Asks, shard: FrameShard, frames: Sequence[int], seeing: int, blind: int, rng: np.random.Generator
     ) -> tuple[list[tuple[int, Question]], list[tuple[int, Question]]]:
         """(row, question) pairs over the frames: `seeing` that need the picture, and up to `blind` that words alone settle."""
         see: list[tuple[int, Question]] = []
@@ -104,7 +126,7 @@ class Trainer:
         count = -(-(seeing + blind) // len(frames))
         for _ in range(4):
             for row, frame in enumerate(frames):
-                for question in self.questions(shard, frame, count, rng):
+                for question in self.questions(asks, shard, frame, count, rng):
                     (see if needs_picture(question) else rest).append((row, question))
             if len(see) >= seeing and len(rest) >= blind:
                 break
@@ -115,21 +137,31 @@ class Trainer:
     def groups(
         self, frames: int, per_frame: int, patches: int, rng: np.random.Generator, per_shard: int = 30, parts: int = 2
     ) -> Iterator[Group]:
-        """Endless groups of `frames` frames with `per_frame` questions each.
+        """Endless groups of `frames` frames with `per_frame` questions each, from the courses by their shares."""
+        known = [course for course in self.courses if shard_paths(course.frames)]
+        if not known:
+            raise FileNotFoundError(f"no frames in {self.courses[0].frames}: render some with `jpai train data`")
+        makers = [self._course_groups(course, frames, per_frame, patches, rng, per_shard, parts) for course in known]
+        shares = np.array([course.share for course in known])
+        while True:
+            yield next(makers[int(rng.choice(len(makers), p=shares / shares.sum()))])
 
-        A third of the questions need no picture; they go in a batch of their own with a few patches, which costs little.
-        The others go in `parts` batches from short to long.
+    def _course_groups(
+        self, course: Course, frames: int, per_frame: int, patches: int, rng: np.random.Generator, per_shard: int, parts: int
+    ) -> Iterator[Group]:
+        """Groups of one course; takes in shards that are added meanwhile.
+
+        Questions that need no picture go in a batch of their own with a few patches, which costs little. The others go in
+        `parts` batches from short to long.
         """
-        blind = frames * per_frame // 3
+        blind = round(frames * per_frame * course.blind)
         seeing = frames * per_frame - blind
         while True:
-            paths = shard_paths(self.frames)
-            if not paths:
-                raise FileNotFoundError(f"no frames in {self.frames}: render some with `jpai train data`")
+            paths = shard_paths(course.frames)
             shard = load_shard(paths[int(rng.integers(len(paths)))])
             for _ in range(per_shard):
                 chosen = np.sort(rng.choice(len(shard), size=min(frames, len(shard)), replace=False))
-                see, rest = self.sorted_questions(shard, chosen.tolist(), seeing, blind, rng)
+                see, rest = self.sorted_questions(course.asks, shard, chosen.tolist(), seeing, blind, rng)
                 if len(see) < seeing:
                     continue
                 see.sort(key=lambda pair: len(pair[1].prompt))
@@ -173,33 +205,34 @@ class Trainer:
         """Image tokens of pictures."""
         return patch_embeddings(self.model, normalise(torch.tensor(shard.frames[frames])))[1]
 
-    def quiz(self, path: Path, count: int, per_frame: int = 4, seed: int = 1) -> tuple[FrameShard, list[Question]]:
-        """A fixed set of questions over the first frames of a validation shard."""
-        shard, rng = load_shard(path), np.random.default_rng(seed)
-        asked: list[Question] = []
-        for frame in range(len(shard)):
-            if len(asked) >= count:
-                break
-            asked += self.questions(shard, frame, per_frame, rng)
-        return shard, asked[:count]
+    def quizzes(self, count: int, per_frame: int = 4, seed: int = 1) -> list[Quiz]:
+        """For each course with validation frames a quiz of `count` questions over the first of them."""
+        made = []
+        for course in self.courses:
+            if paths := shard_paths(course.validation):
+                shard, rng = load_shard(paths[0]), np.random.default_rng(seed)
+                asked: list[Question] = []
+                for frame in range(len(shard)):
+                    if len(asked) >= count:
+                        break
+                    asked += self.questions(course.asks, shard, frame, per_frame, rng)
+                made.append(Quiz(course, shard, asked[:count]))
+        return made
 
-    def check(self, quiz: tuple[FrameShard, Sequence[Question]], symbolic: bool) -> dict[str, float]:
-        """Rates on a quiz."""
-        shard, questions = quiz
+    def check(self, quizzes: Sequence[Quiz], symbolic: bool) -> dict[str, float]:
+        """Rates on the quizzes by robot; `whole` is their mean share of whole plans right."""
         self.model.eval()
-        with torch.autocast("cpu", torch.bfloat16):
-            verdicts = evaluate(
-                self.model,
-                self.codec,
-                questions,
-                shard,
-                self.skills,
-                lambda frames: (
-                    self.symbolic_tokens(shard, frames, None) if symbolic else self.pixel_tokens(shard, frames)
-                ),
-            )
+        scores: dict[str, float] = {}
+        for quiz in quizzes:
+
+            def tokens_of(frames: np.ndarray, shard: FrameShard = quiz.shard) -> Tensor:
+                return self.symbolic_tokens(shard, frames, None) if symbolic else self.pixel_tokens(shard, frames)
+
+            with torch.autocast("cpu", torch.bfloat16):
+                verdicts = evaluate(self.model, self.codec, quiz.questions, quiz.shard, quiz.course.skills, tokens_of)
+            scores |= {f"{quiz.course.robot}_{name}": value for name, value in rates(verdicts).items()}
         self.model.train()
-        return rates(verdicts)
+        return scores | {"whole": float(np.mean([scores[f"{quiz.course.robot}_whole"] for quiz in quizzes]))}
 
     def save(self, folder: Path, notes: dict[str, Any] | None = None) -> None:
         """Save the model as a checkpoint with its processor."""
@@ -208,7 +241,6 @@ class Trainer:
     def fit_symbolic(
         self,
         minutes: float,
-        validation: Path | None,
         rate: float = 1e-3,
         frames: int = 16,
         per_frame: int = 4,
@@ -231,12 +263,12 @@ class Trainer:
                 loss, parts = self.losses(self.symbolic_tokens(group.shard, group.frames, rng), group)
             return loss, parts, len(group)
 
-        quiz = self.quiz(validation, 256) if validation else None
+        quizzes = self.quizzes(256)
         loop.run(
             self.groups(frames, per_frame, patches, rng),
             losses_of,
             every_s=180.0,
-            check=(lambda: self.check(quiz, symbolic=True)) if quiz else None,
+            check=(lambda: self.check(quizzes, symbolic=True)) if quizzes else None,
         )
 
     def take_tower(self, frames: int = 400) -> float:
@@ -248,7 +280,7 @@ class Trainer:
         state = torch.load(self.out / "tower.pt", map_location="cpu", weights_only=True)["modules"]
         self.model.model.vision_tower.load_state_dict(state["tower"])
         self.heads.load_state_dict(state["heads"])
-        shard = load_shard(shard_paths(self.frames)[0])
+        shard = load_shard(shard_paths(self.courses[0].frames)[0])
         inputs, goals, weights = [], [], []
         with torch.no_grad():
             for start in range(0, min(frames, len(shard)), 40):
@@ -280,16 +312,16 @@ class Trainer:
         self.symbols.load_state_dict(state["symbols"])
 
     def load_joint(self, name: str) -> None:
-        """Take over the weights of an earlier joint run of that name, whatever probes it had."""
+        """Take over the weights of an earlier joint run of that name, of whatever words, kinds and probes it knew."""
         state = torch.load(self.out / f"{name}.pt", map_location="cpu", weights_only=True)["modules"]
-        self.model.load_state_dict(state["model"])
-        self.heads.load_state_dict(state["heads"])
-        self.probes.load_state_dict(state["probes"], strict=False)
+        words = json.loads((self.out / f"{name}.words.json").read_text(encoding="utf-8"))
+        inherit(self.model, self.codec.strings, state["model"], words)
+        inherit_heads(self.heads, state["heads"])
+        inherit_probes(self.probes, state["probes"])
 
     def fit_joint(
         self,
         minutes: float,
-        validation: Path | None,
         name: str = "joint",
         rate: float = 4e-4,
         frames: int = 4,
@@ -297,11 +329,13 @@ class Trainer:
         patches: int = 80,
         whole: float = 0.06,
         thaw: float = 0.4,
+        tower_rate: float = TOWER_RATE,
     ) -> None:
         """Everything on pictures; a share `whole` of the batches keeps all patches.
 
-        The tower stands still for the share `thaw` of the time, so that words and projection settle on what it tells.
-        State, curves and scores go to `out/joint.*`, the best checkpoint so far to `out/final`. Resumes.
+        The tower stands still for the share `thaw` of the time, so that words and projection settle on what it tells; then
+        it learns at `tower_rate` times the base rate. State, curves and scores go to `out/<name>.*`, the best checkpoint so
+        far to `out/<name>`. Resumes.
         """
         tower = list(self.model.model.vision_tower.parameters()) + list(self.heads.parameters())
         rest = [p for p in self.model.parameters() if all(p is not q for q in tower)] + list(self.probes.parameters())
@@ -309,9 +343,10 @@ class Trainer:
             self.out,
             name,
             {"model": self.model, "probes": self.probes, "heads": self.heads},
-            [{"params": rest, "lr": rate}, {"params": tower, "lr": rate * TOWER_RATE}],
+            [{"params": rest, "lr": rate}, {"params": tower, "lr": rate * tower_rate}],
             minutes * 60,
         )
+        (self.out / f"{name}.words.json").write_text(json.dumps(self.codec.strings, ensure_ascii=False), encoding="utf-8")
         rng = np.random.default_rng((self.seed, loop.rank, loop.step_count, 2))
         some, all_ = (self.groups(frames, per_frame, kept, rng) for kept in (patches, 240))
 
@@ -326,23 +361,24 @@ class Trainer:
                 with torch.set_grad_enabled(not still):
                     features = self.model.model.vision_tower(pixels).last_hidden_state
                 loss, parts = self.losses(self.model.model.multi_modal_projector(features), group)
-            if still:
-                return loss, parts, len(group)
-            dense = dense_loss(self.heads, features.float(), dense_labels(group.shard, group.frames))
-            return loss + DENSE_WEIGHT * dense["dense"], parts | {"dense": dense["dense"]}, len(group)
+            if not still:
+                dense = dense_loss(self.heads, features.float(), dense_labels(group.shard, group.frames))
+                loss, parts = loss + DENSE_WEIGHT * dense["dense"], parts | {"dense": dense["dense"]}
+            parts |= {f"{group.shard.robot}_answer": parts["answer"]}
+            return loss, parts, len(group)
 
-        quiz = self.quiz(validation, 320) if validation else None
-        best = best_so_far(self.out / "final")
+        quizzes = self.quizzes(240)
+        best = best_so_far(self.out / name)
 
         def check() -> dict[str, float]:
             nonlocal best
-            scores = self.check(quiz, symbolic=False) if quiz else {"whole": best + 1}
+            scores = self.check(quizzes, symbolic=False) if quizzes else {"whole": best + 1}
             if scores["whole"] > best:
                 best = scores["whole"]
-                self.save(self.out / "final", {"stage": name, "seen": loop.seen, "minutes": loop.used_s / 60} | scores)
+                self.save(self.out / name, {"stage": name, "seen": loop.seen, "minutes": loop.used_s / 60} | scores)
             return scores
 
-        loop.run(choose(), losses_of, every_s=420.0, check=check)
+        loop.run(choose(), losses_of, every_s=600.0, check=check)
 
 
 def set_projection(model: Any, weight: Tensor, constant: Tensor) -> None:
@@ -357,38 +393,39 @@ def set_projection(model: Any, weight: Tensor, constant: Tensor) -> None:
     rows.weight.copy_(shift[columns.embedding_dim :].expand_as(rows.weight))
 
 
-def characters_of(asks: Asks, frames: Path, samples: int = 12_000) -> list[str]:
-    """What people say in many samples over the first shard: the characters that the tokenizer needs."""
-    shard, rng = load_shard(shard_paths(frames)[0]), np.random.default_rng(5)
-    return [
-        text
-        for frame in range(len(shard))
-        for sample in asks.samples(shard.record(frame), rng, -(-samples // len(shard)))
-        for text in (sample.instruction, sample.earlier)
-    ]
+def characters_of(courses: Sequence[Course], samples: int = 12_000) -> list[str]:
+    """What people say in many samples over each course's first shard: the characters that the tokenizer needs."""
+    texts = []
+    for course in courses:
+        shard, rng = load_shard(shard_paths(course.frames)[0]), np.random.default_rng(5)
+        texts += [
+            text
+            for frame in range(len(shard))
+            for sample in course.asks.samples(shard.record(frame), rng, -(-samples // len(shard)))
+            for text in (sample.instruction, sample.earlier)
+        ]
+    return texts
 
 
 def evaluate_checkpoint(
     folder: Path,
-    asks: Asks,
-    skills: Mapping[str, SkillSpec],
-    shards: Sequence[Path],
+    course: Course,
     count: int,
     per_frame: int = 2,
     seed: int = 7,
 ) -> list[Verdict]:
-    """Verdicts of a saved checkpoint on `count` questions over the frames of `shards`."""
+    """Verdicts of a saved checkpoint on `count` questions over the course's validation frames."""
     model, processor = load_checkpoint(folder)
     model.eval()
     codec = PlanCodec(processor.tokenizer)
     collator = Collator(PromptCodec(processor.tokenizer), codec, codec.vocabulary["<s>"], codec.vocabulary["<pad>"])
     rng, verdicts, left = np.random.default_rng(seed), [], count
-    for path in shards:
+    for path in shard_paths(course.validation):
         shard = load_shard(path)
         samples = [
             sample
             for frame in range(min(len(shard), -(-left // per_frame)))
-            for sample in asks.samples(shard.record(frame), rng, per_frame)
+            for sample in course.asks.samples(shard.record(frame), rng, per_frame)
         ][:left]
         questions = [question for question in map(collator.question, samples) if question is not None]
         left -= len(samples)
@@ -396,7 +433,7 @@ def evaluate_checkpoint(
         def tokens_of(frames: np.ndarray, pictures: np.ndarray = shard.frames) -> Tensor:
             return patch_embeddings(model, normalise(torch.tensor(pictures[frames])))[1]
 
-        verdicts += evaluate(model, codec, questions, shard, skills, tokens_of)
+        verdicts += evaluate(model, codec, questions, shard, course.skills, tokens_of)
         if left <= 0:
             break
     return verdicts

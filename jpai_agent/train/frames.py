@@ -1,4 +1,4 @@
-"""Render random yard scenes into shards of frames with labels for pointing and dense pretraining, and read them back.
+"""Render random scenes into shards of frames with labels for pointing and dense pretraining, and read them back.
 
 A shard of N frames is two files: `shard_00000.frames.npy` (the pictures, memory-mapped when read) and
 `shard_00000.npz` (all else); the second is written last, so where it exists the shard is complete. Pictures are the
@@ -13,21 +13,21 @@ import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from jpai_agent.train.scenes import MAX_OBJECTS, YardScene, random_scene
-from jpai_agent.train.views import FrameRecord, ObjectView
+from jpai_agent.train.scenes import MAX_OBJECTS, Scene, random_scene
+from jpai_agent.train.views import ROLES, FrameRecord, ObjectView
 from jpai_agent.world.objects import COLORS, KINDS, SIZES, ObjectSpec
-from jpai_agent.world.robot import load_robot
+from jpai_agent.world.robot import CameraSpec, load_robot
 
 IMAGE_SIZE = (320, 192)  # (width, height) in pixels
 GRID_SIZE = (20, 12)  # (columns, rows)
-SHARD_FRAMES = 1000
+SHARD_FRAMES = {"cart": 1000, "car": 250}
 KIND_NAMES, COLOR_NAMES, SIZE_NAMES = tuple(KINDS), tuple(COLORS), SIZES
 _RENDER_SIZE, _MASK_SIZE = (640, 480), (320, 240)
 
@@ -44,7 +44,8 @@ class FrameShard:
         box: (N, M, 4) int16 x0, y0, x1, y1 of what is visible. point: (N, M, 2) int16 on a visible pixel. Both 0..1000.
         cell_object: (N, rows, columns) int8 index of the object with most pixels in a cell, −1 for none.
         cell_fraction: (N, rows, columns) float32 share of the cell that it covers.
-        scenes: N scenes as JSON text (DESIGN section 7).
+        scenes: N scenes as JSON text (DESIGN section 7). robot: whose front camera took the frames.
+        role: (N, M) int8 indices into ROLES.
     """
 
     frames: np.ndarray
@@ -59,6 +60,8 @@ class FrameShard:
     cell_object: np.ndarray
     cell_fraction: np.ndarray
     scenes: tuple[str, ...]
+    robot: str = "cart"
+    role: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -96,14 +99,15 @@ class FrameShard:
 
     def record(self, index: int) -> FrameRecord:
         """Frame `index` as the instruction generator takes it."""
+        roles = [0] * self.kind.shape[1] if self.role is None else self.role[index].tolist()
         return FrameRecord(index, tuple(
             ObjectView(KIND_NAMES[k], COLOR_NAMES[c], SIZE_NAMES[z], forward, left, heading, pixels, share, tuple(box),
-                       tuple(point))
-            for k, c, z, (forward, left, heading), pixels, share, box, point in zip(
+                       tuple(point), ROLES[role])
+            for k, c, z, (forward, left, heading), pixels, share, box, point, role in zip(
                 self.kind[index].tolist(), self.color[index].tolist(), self.size[index].tolist(),
                 self.position[index].tolist(), self.pixels[index].tolist(), self.share[index].tolist(),
-                self.box[index].tolist(), self.point[index].tolist(), strict=True)
-            if k >= 0))
+                self.box[index].tolist(), self.point[index].tolist(), roles, strict=True)
+            if k >= 0), self.robot)
 
     def _of_cell(self, values: np.ndarray, none: float) -> np.ndarray:
         rows, columns = self.cell_object.shape[1:]
@@ -112,15 +116,22 @@ class FrameShard:
         return np.where(flat >= 0, got, none).astype(values.dtype).reshape(len(self), rows, columns)
 
 
+@lru_cache(maxsize=4)
+def front_camera(robot: str) -> CameraSpec:
+    """The camera that takes the robot's frames."""
+    return load_robot(robot).camera("front")
+
+
 def load_shard(path: str | Path) -> FrameShard:
     """Read a shard by its .npz file. Raises FileNotFoundError, and KeyError when it is of another format."""
     path = Path(path)
     with np.load(path) as data:
         arrays = {name: data[name] for name in data.files}
     text = arrays.pop("scenes").tobytes().decode()
+    robot = arrays.pop("robot").tobytes().decode() if "robot" in arrays else "cart"
     arrays["cell_fraction"] = arrays["cell_fraction"].astype(np.float32) / 255
     return FrameShard(frames=np.load(path.with_suffix("").with_suffix(".frames.npy"), mmap_mode="r"),
-                      scenes=tuple(text.splitlines()), **arrays)
+                      scenes=tuple(text.splitlines()), robot=robot, **arrays)
 
 
 def shard_paths(folder: str | Path) -> list[Path]:
@@ -128,19 +139,20 @@ def shard_paths(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("shard_*.npz"))
 
 
-def make_frames(out: str | Path, frames: int, seed: int, jobs: int = 1, shard_frames: int = SHARD_FRAMES,
-                image_size: tuple[int, int] = IMAGE_SIZE, grid_size: tuple[int, int] = GRID_SIZE) -> list[Path]:
-    """Render `frames` frames into shards below `out`, skipping the shards that exist, and return the shards' paths.
+def make_frames(out: str | Path, frames: int, seed: int, jobs: int = 1, shard_frames: int | None = None,
+                image_size: tuple[int, int] = IMAGE_SIZE, grid_size: tuple[int, int] = GRID_SIZE,
+                robot: str = "cart") -> list[Path]:
+    """Render `frames` frames of the robot's world into shards below `out`; those that exist are kept. Returns all paths.
 
     Frame i of shard s depends on (seed, s, i) only, whatever `jobs` (processes) is. Resumes where it was broken off.
     """
-    folder = Path(out)
+    folder, shard_frames = Path(out), shard_frames or SHARD_FRAMES[robot]
     folder.mkdir(parents=True, exist_ok=True)
     tasks = []
     for number, start in enumerate(range(0, frames, shard_frames)):
         path = folder / f"shard_{number:05d}.npz"
         if not path.is_file():
-            tasks.append((path, min(shard_frames, frames - start), seed, number, image_size, grid_size))
+            tasks.append((path, min(shard_frames, frames - start), seed, number, image_size, grid_size, robot))
     if jobs <= 1:
         for task in tasks:
             _make_shard(*task)
@@ -152,21 +164,22 @@ def make_frames(out: str | Path, frames: int, seed: int, jobs: int = 1, shard_fr
 
 
 def _make_shard(path: Path, count: int, seed: int, number: int, image_size: tuple[int, int],
-                grid_size: tuple[int, int]) -> None:
+                grid_size: tuple[int, int], robot: str) -> None:
     from jpai_agent.train.camera import FrameCamera  # opens a GL context, which readers of shards do without
 
     rows: list[dict[str, np.ndarray]] = []
     pictures = np.empty((count, image_size[1], image_size[0], 3), dtype=np.uint8)
     scenes: list[str] = []
-    with FrameCamera(_RENDER_SIZE, _MASK_SIZE) as camera:
+    with FrameCamera(robot, _RENDER_SIZE, _MASK_SIZE) as camera:
         while len(rows) < count:
             rng = np.random.default_rng((seed, number, len(rows)))
-            scene = random_scene(rng)
+            scene = random_scene(rng, robot)
             picture, mask = camera.take(scene, rng, image_size)
             pictures[len(rows)] = picture
             rows.append(_labels(scene, mask, grid_size))
             scenes.append(json.dumps(scene.to_dict(), ensure_ascii=False, separators=(",", ":")))
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    arrays["robot"] = np.frombuffer(robot.encode(), dtype=np.uint8)
     arrays["scenes"] = np.frombuffer("\n".join(scenes).encode(), dtype=np.uint8)
     _write(path.with_suffix(".frames.npy"), lambda file: np.save(file, pictures))
     _write(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
@@ -179,10 +192,12 @@ def _write(path: Path, save: Any) -> None:
     part.replace(path)
 
 
-def _labels(scene: YardScene, mask: np.ndarray, grid_size: tuple[int, int]) -> dict[str, np.ndarray]:
+def _labels(scene: Scene, mask: np.ndarray, grid_size: tuple[int, int]) -> dict[str, np.ndarray]:
     """Label arrays of one frame. mask: (240, 320) index of the object that each pixel shows, −1 for none."""
     m = MAX_OBJECTS
     kind, color, size = (np.full(m, -1, dtype=np.int8) for _ in range(3))
+    role = np.zeros(m, dtype=np.int8)
+    camera = front_camera(scene.robot)
     position, share = np.zeros((m, 3), dtype=np.float32), np.zeros(m, dtype=np.float32)
     box, point = np.zeros((m, 4), dtype=np.int16), np.zeros((m, 2), dtype=np.int16)
     pixels = np.zeros(m, dtype=np.int32)
@@ -190,6 +205,7 @@ def _labels(scene: YardScene, mask: np.ndarray, grid_size: tuple[int, int]) -> d
     for i, thing in enumerate(scene.objects):
         kind[i], color[i] = KIND_NAMES.index(thing.kind), COLOR_NAMES.index(thing.shown_color)
         size[i] = SIZE_NAMES.index(thing.size or "medium")
+        role[i] = ROLES.index(scene.roles[i]) if scene.roles else 0
         position[i] = relative_pose(scene.robot_pose, thing.pose)
         seen = mask == i
         pixels[i] = seen.sum()
@@ -199,11 +215,11 @@ def _labels(scene: YardScene, mask: np.ndarray, grid_size: tuple[int, int]) -> d
             box[i] = np.rint(np.array([x0 / width, y0 / height, x1 / width, y1 / height]) * 1000)
             px, py = _inner_pixel(seen[y0:y1, x0:x1])
             point[i] = int((x0 + px + 0.5) / width * 1000), int((y0 + py + 0.5) / height * 1000)
-            outline = _outline_area(thing, position[i], width)
+            outline = _outline_area(thing, position[i], camera, width)
             share[i] = min(1.0, pixels[i] / max(outline, 1.0))
     cell_object, cell_fraction = _cells(mask, grid_size)
     return {"kind": kind, "color": color, "size": size, "position": position, "pixels": pixels, "share": share,
-            "box": box, "point": point, "cell_object": cell_object, "cell_fraction": cell_fraction}
+            "box": box, "point": point, "role": role, "cell_object": cell_object, "cell_fraction": cell_fraction}
 
 
 def relative_pose(robot_pose: tuple[float, float, float],
@@ -227,10 +243,9 @@ def _inner_pixel(seen: np.ndarray) -> tuple[int, int]:
     return int(xs[best]), int(ys[best])
 
 
-def _outline_area(thing: ObjectSpec, position: np.ndarray, width_px: int) -> float:
+def _outline_area(thing: ObjectSpec, position: np.ndarray, camera: CameraSpec, width_px: int) -> float:
     """Pixels of the convex outline of the object's solid in an endless picture; inf where it reaches behind the
     camera."""
-    camera = load_robot("cart").camera("front")
     focal = width_px / 2 / math.tan(math.radians(camera.hfov_deg) / 2)
     width, depth, height = thing.dimensions_m
     c, s = math.cos(position[2]), math.sin(position[2])

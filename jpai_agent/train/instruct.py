@@ -1,7 +1,8 @@
 """Make training samples: a line of the corpus, filled with what a frame shows, and the plan that it then means.
 
 One referent plainly in view gives a point on it. None: the first step's asks not_found, a later one's is left to its
-label; so is what follows a `look_for`. Several: ask ambiguous. The instruction is the normalised text, as the model
+label; so is what follows a `look_for`. Several: ask ambiguous. A landmark that the map lacks asks not_found, one of which
+several are in view asks ambiguous. The instruction is the normalised text, as the model
 reads it at run time.
 """
 
@@ -16,63 +17,55 @@ from typing import Any
 import numpy as np
 
 from jpai_agent.plan.types import ActionPlan, Step, Target
-from jpai_agent.train import lexicon
+from jpai_agent.skills.registry import skills_for
 from jpai_agent.train.augment import Pieces, as_read, vary
-from jpai_agent.train.corpus import OBJECT_LETTERS, PLACE_IDS, PLACE_LETTERS, Corpus, Line, Slot, StepPattern
+from jpai_agent.train.corpus import Corpus, Line
+from jpai_agent.train.landmarks import MapDraw, draw_map
+from jpai_agent.train.meanings import OBJECT_LETTERS, PLACE_IDS, PLACE_LETTERS, SLOT_LETTER, Slot, StepPattern
 from jpai_agent.train.phrases import ABSENT, AMBIGUOUS, ANY, UNIQUE, Phrase, Phrasebook, Roles, label_of
 from jpai_agent.train.referring import View
 from jpai_agent.train.sample import Sample
+from jpai_agent.train.talk import CART, Talk
 from jpai_agent.train.views import FrameRecord
 
-# share of samples by what they come to; "act" holds dialogues and sequences, "condition" is settled from the frame
-OUTCOMES: Mapping[str, float] = {"act": 0.62, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.07,
-                                 "refuse": 0.07}
-# share of the lines that act, by what they say
-GROUPS: Mapping[str, float] = {
-    "go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.13, "face": 0.08, "look_for": 0.06,
-    "move": 0.07, "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03, "return_home": 0.03,
-    "stop": 0.01,
-}
 AMBIGUOUS_REPLY = "{label}が複数見えます。どちらのことでしょうか。"  # fits things and people
 NOT_FOUND_REPLY = "{label}が見当たりません。"
-_LOOKS_ELSEWHERE = ("go_to", "move", "turn", "face", "return_home", "follow", "look_for")  # the view changes with these
-_MOVES = ("go_to", "follow", "move", "return_home")
 _DEFERRED = 0.12  # chance that a later step's object is not in view yet
 _TOO_FAST = 0.12  # share of the refusals that are an ordinary speed line with too high a speed
-_MID_TASK = 0.12  # chance that a line that stands alone is said while something else is under way
 _TRIES = 30
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """What a line's slots were filled with: object letters, places (words, id) and values (words, number or text)."""
+    """What a line's slots were filled with: object letters, places of a map and values (words, number or text)."""
 
     phrases: dict[str, Phrase]
-    places: dict[str, tuple[str, str]]
+    map: MapDraw
     values: dict[str, tuple[str, Any]]
 
 
 class Instructor:
-    """Samples for frames, from a corpus. `words` is the lexicon module (or one like it)."""
+    """Samples for frames of one robot, from what is said to it."""
 
-    def __init__(self, corpus: Corpus, words: Any = lexicon) -> None:
-        self._words = words
-        self._book = Phrasebook(corpus.refs, words)
+    def __init__(self, corpus: Corpus, talk: Talk = CART) -> None:
+        self._talk, self._words = talk, talk.words
+        self._order = {spec.name: tuple(spec.args) for spec in skills_for(talk.robot).values()}
+        self._book = Phrasebook(corpus.refs, talk.words, talk.references)
         self._roles = {id(line): Roles(line) for line in corpus.lines}
-        self._pools = _pools(corpus.lines, self._roles)
+        self._pools = _pools(corpus.lines, self._roles, talk)
         self._lone = [line for line in corpus.lines if not line.relation and line.meaning.decision == "act"]
 
     def samples(self, frame: FrameRecord, rng: np.random.Generator, count: int) -> list[Sample]:
-        """`count` samples over this frame, of the mix that OUTCOMES and GROUPS give as far as the frame allows.
+        """`count` samples over this frame, of the mix that the talk gives as far as the frame allows.
 
         `label_spans` has one span for each label of the plan's steps; of a question one for the label that its reply
         copies.
         """
         r = Random(int(rng.integers(2**63)))
-        view = View(frame.objects)
+        view = View(frame.objects, self._talk.kinds)
         found: list[Sample] = []
         for _ in range(count):
-            outcome = _pick(OUTCOMES, r)
+            outcome = _pick(self._talk.outcomes, r)
             for attempt in range(_TRIES):
                 pool = self._pools.get(outcome)
                 if pool:
@@ -87,16 +80,19 @@ class Instructor:
         return found
 
     def fill(self, line: Line, outcome: str, frame: FrameRecord, view: View, r: Random) -> Sample | None:
-        """This line over this frame so that it comes to `outcome` (a key of OUTCOMES), or None where that cannot be."""
+        """This line over this frame so that it comes to `outcome` (a key of the talk's), or None where that cannot be."""
         roles = self._roles[id(line)]
-        branch, states = _states(line, roles, outcome, r)
+        branch, states = _states(line, roles, outcome, self._talk, r)
         if states is None:
+            return None
+        drawn = draw_map(self._talk.robot, states, view, self._words, r)
+        if drawn is None:
             return None
         phrases = self._book.bind(line, roles, states, view, r)
         if phrases is None:
             return None
         too_fast = line.meaning.reason == "not_permitted" or (outcome == "refuse" and line.meaning.decision == "act")
-        bound = _Bound(phrases, self._places(r), self._values(line, too_fast, r))
+        bound = _Bound(phrases, drawn, self._values(line, too_fast, r))
         said = vary(self._pieces(line.text, bound), r)
         before = vary(self._pieces(line.earlier, bound), r, 0.6) if line.earlier else []
         text, earlier = _joined(said), _joined(before)
@@ -105,23 +101,21 @@ class Instructor:
         if plan is None:
             return None
         running, speed, earlier = self._state(line, earlier, view, r)
+        counts = drawn.counts(roles.asked_places, text)
         return Sample(
             frame=frame.index, instruction=text, plan=plan, earlier=earlier, question=line.relation == "?",
-            running=running, speed_mps=speed, targets=tuple(targets), mentions=_mentions(phrases),
-            label_spans=tuple(labels[letter][1] for letter in told),
-            tags=tuple(dict.fromkeys((*line.tags, *_tags(phrases, plan, line, states)))), author=line.author)
-
-    def _places(self, r: Random) -> dict[str, tuple[str, str]]:
-        ids = r.sample(PLACE_IDS, 2)
-        return {letter: (self._words.place_word(place, r), place)
-                for letter, place in zip(PLACE_LETTERS, ids, strict=True)}
+            running=running, speed_mps=speed, targets=tuple(targets),
+            mentions=tuple(dict.fromkeys((*_mentions(phrases), *drawn.seen(roles.places)))),
+            label_spans=tuple(labels[letter][1] for letter in told if letter in labels), place_counts=counts,
+            tags=tuple(dict.fromkeys((*line.tags, *_tags(phrases, plan), *(["map"] if counts else [])))),
+            author=line.author, robot=self._talk.robot, places=drawn.landmarks)
 
     def _values(self, line: Line, too_fast: bool, r: Random) -> dict[str, tuple[str, Any]]:
         values: dict[str, tuple[str, Any]] = {}
         near = any(name == "standoff_m" for step in line.meaning.steps for name, _ in step.args)
         segments = line.text + line.earlier
         for i, (_, slot) in enumerate(segments):
-            if slot and slot in "TDGVS" and slot not in values:
+            if slot and slot in "TDGVSNK" and slot not in values:
                 after = segments[i + 1][0] if i + 1 < len(segments) else ""
                 if slot == "T":
                     values[slot] = self._words.duration(after, r)
@@ -129,6 +123,10 @@ class Instructor:
                     values[slot] = self._words.distance(after, r, *[self._words.STANDOFF_RANGE_M] * near)
                 elif slot == "G":
                     values[slot] = self._words.angle(after, r)
+                elif slot == "N":
+                    values[slot] = self._words.count(after, r)
+                elif slot == "K":
+                    values[slot] = self._words.slot_number(after, r)
                 elif slot == "V":
                     values[slot] = self._words.speed(r, too_fast)
                 else:
@@ -144,7 +142,7 @@ class Instructor:
             elif slot[0] in OBJECT_LETTERS:
                 pieces += bound.phrases[slot[0]].pieces(slot)
             elif slot in PLACE_LETTERS:
-                pieces.append((bound.places[slot][0], slot))
+                pieces.append((bound.map.words[slot], slot))
             else:
                 pieces.append((bound.values[slot][0], slot))
         return pieces
@@ -158,6 +156,9 @@ class Instructor:
             return ActionPlan(meaning.decision, reason=meaning.reason), [], []
         if too_fast:
             return ActionPlan("refuse", reason="not_permitted"), [], []
+        if asked := next((x for x in PLACE_LETTERS if states.get(x) in (ABSENT, AMBIGUOUS)), ""):
+            reason, reply = ("ambiguous", AMBIGUOUS_REPLY) if states[asked] == AMBIGUOUS else ("not_found", NOT_FOUND_REPLY)
+            return ActionPlan("ask", reason=reason, reply=reply.format(label=as_read(bound.map.words[asked]))), [], []
         steps: list[Step] = []
         targets: list[int] = []
         told: list[str] = []
@@ -165,10 +166,12 @@ class Instructor:
         for pattern in branch:
             args: dict[str, Any] = {}
             letter = pattern.target
-            if letter in PLACE_IDS:
+            if letter in PLACE_IDS[self._talk.robot]:
                 args["target"] = Target(place=letter)
+            elif letter == SLOT_LETTER:
+                args["target"] = Target(place=f"slot_{bound.values[letter][1]}")
             elif letter and letter in PLACE_LETTERS:
-                args["target"] = Target(place=bound.places[letter][1])
+                args["target"] = Target(place=bound.map.ids[letter])
             elif letter and pattern.skill == "look_for":
                 args["label"] = labels[letter][0]
                 sought.add(letter)
@@ -195,37 +198,43 @@ class Instructor:
                     args[name] = given if isinstance(given, str) else given * value.sign
                 else:
                     args[name] = value
-            moved = moved or pattern.skill in _LOOKS_ELSEWHERE
-            steps.append(Step(pattern.skill, args))
+            moved = moved or pattern.skill in self._talk.looks_elsewhere
+            steps.append(Step(pattern.skill, {name: args[name] for name in self._order[pattern.skill] if name in args}))
         return ActionPlan("act", tuple(steps)), targets, told
 
     def _state(self, line: Line, earlier: str, view: View, r: Random) -> tuple[str, float, str]:
         """(running skill, speed, earlier turn) at which the line is said."""
+        talk = self._talk
         if line.relation == "?":
             return "", 0.0, earlier
         if line.relation == ">>":
-            running = _first_skill(line)
+            running = _first_skill(line, talk, r)
             halted = line.skills == ("continue",) and r.random() < 0.5
-            return (running, 0.0 if halted else _speed(running, r), earlier)
+            return (running, 0.0 if halted else _speed(running, talk, r), earlier)
         alone = line.skills in (("continue",), ("set_speed",), ("stop",))
-        if r.random() > (0.7 if alone else _MID_TASK):
+        which, idle = r.random(), 0.3 if alone else talk.idle
+        if which < idle:
             return "", 0.0, ""
+        if which < idle + talk.rolling:  # a car that moves with nothing to do follows its lane
+            return r.choice(("", "drive")), r.choice(talk.speeds_mps), ""
         other = r.choice(self._lone)
-        phrases = self._book.bind(other, self._roles[id(other)], dict.fromkeys(self._roles[id(other)].letters, ANY),
-                                  view, r)
-        if phrases is None:
+        roles = self._roles[id(other)]
+        states = dict.fromkeys(roles.letters, ANY)
+        phrases, drawn = self._book.bind(other, roles, states, view, r), draw_map(talk.robot, states, view, self._words, r)
+        if phrases is None or drawn is None:
             return "", 0.0, ""
-        bound = _Bound(phrases, self._places(r), self._values(other, False, r))
+        bound = _Bound(phrases, drawn, self._values(other, False, r))
         text = _joined(vary(self._pieces(other.text, bound), r, 0.6))
         running = next((step.skill for step in other.meaning.steps if step.skill not in ("set_speed", "say")), "")
         if line.skills == ("continue",) and r.random() < 0.6:
             return running, 0.0, text
-        return running, _speed(running, r), text
+        return running, _speed(running, talk, r), text
 
 
-def _pools(lines: tuple[Line, ...], roles: Mapping[int, Roles]) -> dict[str, tuple[list[list[Line]], list[float]]]:
+def _pools(lines: tuple[Line, ...], roles: Mapping[int, Roles],
+           talk: Talk) -> dict[str, tuple[list[list[Line]], list[float]]]:
     """Per outcome the groups of lines that can come to it, and the groups' weights."""
-    sorted_in: dict[str, dict[str, list[Line]]] = {outcome: defaultdict(list) for outcome in OUTCOMES}
+    sorted_in: dict[str, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         group, role = _group(line), roles[id(line)]
         if line.meaning.decision != "act":
@@ -233,10 +242,11 @@ def _pools(lines: tuple[Line, ...], roles: Mapping[int, Roles]) -> dict[str, tup
         elif line.meaning.condition:
             sorted_in["condition"]["condition"].append(line)
         else:
-            sorted_in["act"][group].append(line)
-            if role.askable:
+            sorted_in["act"][group] += [line] * (talk.pointing if role.used else 1)
+            mapped = role.asked_places if line.robot == "car" else ()  # the cart's map always has its places
+            if role.askable or mapped:
                 sorted_in["ambiguous"][group].append(line)
-            if role.first_askable:
+            if role.first_askable or mapped:
                 sorted_in["absent"][group].append(line)
             if line.skills == ("set_speed",) and any(slot == "V" for _, slot in line.text):
                 sorted_in["refuse"]["too_fast"].append(line)
@@ -244,7 +254,7 @@ def _pools(lines: tuple[Line, ...], roles: Mapping[int, Roles]) -> dict[str, tup
     for outcome, groups in sorted_in.items():
         if groups:
             total = sum(len(found) for name, found in groups.items() if name != "too_fast") or 1
-            weights = [GROUPS[name] if name in GROUPS else _TOO_FAST if name == "too_fast" else len(found) / total
+            weights = [talk.groups[name] if name in talk.groups else _TOO_FAST if name == "too_fast" else len(found) / total
                        for name, found in groups.items()]
             pools[outcome] = list(groups.values()), weights
     return pools
@@ -259,8 +269,9 @@ def _group(line: Line) -> str:
     return "place" if steps[0].skill == "go_to" and steps[0].target not in tuple(OBJECT_LETTERS) else steps[0].skill
 
 
-def _states(line: Line, roles: Roles, outcome: str, r: Random) -> tuple[tuple[StepPattern, ...], dict[str, str] | None]:
-    """The steps that will hold, and per letter how many objects its words shall fit."""
+def _states(line: Line, roles: Roles, outcome: str, talk: Talk, r: Random,
+            ) -> tuple[tuple[StepPattern, ...], dict[str, str] | None]:
+    """The steps that will hold, and per letter how many objects (or landmarks of the map) its words shall fit."""
     meaning = line.meaning
     states = dict.fromkeys(roles.letters, ANY)
     if meaning.decision != "act" or outcome == "refuse":
@@ -281,31 +292,35 @@ def _states(line: Line, roles: Roles, outcome: str, r: Random) -> tuple[tuple[St
             elif letter not in sought and states[letter] == ANY:
                 deferred = moved and outcome == "act" and letter in roles.whole and r.random() < _DEFERRED
                 states[letter] = ABSENT if deferred else UNIQUE
-        moved = moved or step.skill in _LOOKS_ELSEWHERE
+        moved = moved or step.skill in talk.looks_elsewhere
+    mapped = roles.asked_places if talk.robot == "car" else ()
     if outcome == "ambiguous":
-        if not roles.askable:
+        if not roles.askable + mapped:
             return branch, None
-        states[r.choice(roles.askable)] = AMBIGUOUS
+        states[r.choice(roles.askable + mapped)] = AMBIGUOUS
     elif outcome == "absent":
-        if not roles.first_askable:
+        missing = mapped + ((roles.first_askable,) if roles.first_askable else ())
+        if not missing:
             return branch, None
-        states[roles.first_askable] = ABSENT
+        states[r.choice(missing)] = ABSENT
     return branch, states
 
 
-def _first_skill(line: Line) -> str:
+def _first_skill(line: Line, talk: Talk, r: Random) -> str:
     """What probably runs while a follow-up is said, by what the earlier text names: an object, a place, a distance."""
     slots = {slot[0] for _, slot in line.earlier if slot}
-    if "follow" in line.skills or any(slot == "A.p" for _, slot in line.earlier):
-        return "follow" if "follow" in line.skills else "go_to"
-    if slots & set("ABCPQ"):
-        return "go_to"
-    return next((skill for letter, skill in (("D", "move"), ("G", "turn"), ("T", "wait"), ("S", "say"))
-                 if letter in slots), "go_to")
+    if "follow" in line.skills:
+        return "follow"
+    amounts = (("D", "move" if talk.robot == "cart" else "drive"), ("G", "turn"), ("T", "wait"), ("S", "say"), ("K", "park"))
+    if not slots & set("ABCPQ"):
+        for letter, skill in amounts:
+            if letter in slots:
+                return skill
+    return r.choices(list(talk.usual), list(talk.usual.values()))[0]
 
 
-def _speed(running: str, r: Random) -> float:
-    return round(r.choice((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8, 0.8, 1.0, 1.2)), 2) if running in _MOVES else 0.0
+def _speed(running: str, talk: Talk, r: Random) -> float:
+    return r.choice(talk.speeds_mps) if running in talk.moves else 0.0
 
 
 def _joined(pieces: Pieces) -> str:
@@ -320,7 +335,7 @@ def _mentions(phrases: dict[str, Phrase]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _tags(phrases: dict[str, Phrase], plan: ActionPlan, line: Line, states: dict[str, str]) -> list[str]:
+def _tags(phrases: dict[str, Phrase], plan: ActionPlan) -> list[str]:
     tags = [plan.decision] + ([plan.reason] if plan.reason else [])
     tags += [tag for phrase in phrases.values() for tag in phrase.tags]
     if any(step.target is not None and step.target.deferred for step in plan.steps):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from jpai_agent.train.characters import COMMON_KANJI
 from jpai_agent.world.map import load_map
 
 # first entries are the usual words and are drawn more often
@@ -28,6 +29,22 @@ KIND_WORDS: dict[str, tuple[str, ...]] = {
     "sign": ("看板", "立て看板", "標識", "かんばん"),
     "person": ("人", "ひと", "人物", "歩行者"),
     "worker": ("作業員", "作業者", "作業員さん", "スタッフ", "ヘルメットの人", "ヘルメットをかぶった人"),
+    "child": ("子ども", "子供", "こども", "お子さん", "小さい子", "キッズ"),
+    "car": ("車", "クルマ", "くるま", "乗用車", "自動車"),
+    "kei_truck": ("軽トラ", "軽トラック", "けいとら", "軽のトラック"),
+    "truck": ("トラック", "とらっく", "大型トラック", "貨物トラック"),
+    "bus": ("バス", "路線バス", "ばす", "大型バス"),
+    "bicycle": ("自転車", "チャリ", "じてんしゃ", "チャリンコ", "ママチャリ"),
+    "barrier": ("バリケード", "柵", "工事の柵", "バリケ", "フェンス"),
+    "convenience_store": ("コンビニ", "コンビニエンスストア", "こんびに", "ファミマ", "ローソン", "セブン"),
+    "post_office": ("郵便局", "ゆうびんきょく", "郵便局さん"),
+    "gas_station": ("ガソリンスタンド", "ガソスタ", "スタンド", "給油所", "ガススタ"),
+    "hospital": ("病院", "びょういん", "クリニック", "医院"),
+    "station": ("駅", "えき", "電車の駅"),
+    "park": ("公園", "こうえん", "児童公園"),
+    "school": ("学校", "小学校", "がっこう", "中学校"),
+    "vending_machine": ("自販機", "自動販売機", "じはんき", "ジュースの自販機"),
+    "bus_stop": ("バス停", "停留所", "バスてい", "バス乗り場", "バスの停留所"),
 }
 
 # as they stand before a noun
@@ -228,9 +245,15 @@ def _odd_distance(r: Random) -> float:
     return r.randint(2, 19) * 5 / 100 if r.random() < 0.5 else r.randint(10, 100) / 10
 
 
-def saying(r: Random) -> str:
-    """A short sentence for the robot to say."""
-    return r.choice(SAYINGS) if r.random() < 0.7 else r.choice(_SAY_WHO) + r.choice(_SAY_WHAT)
+def saying(r: Random, sayings: Sequence[str] = SAYINGS) -> str:
+    """A short sentence for the robot to say; some name people by any kanji, so that each of them is copied now and then."""
+    which = r.random()
+    if which < 0.55:
+        return r.choice(sayings)
+    if which < 0.75:
+        who = "".join(r.choices(COMMON_KANJI, k=r.choice((1, 2, 2, 3)))) + r.choice(("さん", "様", "先生", "駅", "町"))
+        return who + r.choice(_SAY_WHAT)
+    return r.choice(_SAY_WHO) + r.choice(_SAY_WHAT)
 
 
 def _about(after: str, fits: str, words: Sequence[str], r: Random) -> str:

@@ -95,8 +95,8 @@ class Loop:
         check: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         """Train until the budget ends. `losses_of` gives (loss, parts, questions); `check` runs every `every_s`."""
-        sums: dict[str, float] = {}
-        count, questions = 0, 0
+        sums: dict[str, list[float]] = {}
+        questions = 0
         logged = saved = last = time.monotonic()
         checked_s = self.used_s
         for batch in batches:
@@ -112,8 +112,8 @@ class Loop:
             self.step_count += 1
             self.seen += size * self.world
             for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            count, questions = count + 1, questions + size * self.world
+                sums.setdefault(name, []).append(float(value.detach()))
+            questions += size * self.world
             now = time.monotonic()
             self.used_s, last = self.used_s + now - last, now
             meet = self.world > 1 and self.step_count % AVERAGE_EVERY_STEPS == 0
@@ -121,8 +121,9 @@ class Loop:
                 self._average_weights()
             over = self._agree(self.used_s >= self.budget_s) if meet or self.world == 1 else False
             if now - logged > LOG_EVERY_S or over:
-                self._log({name: value / count for name, value in sums.items()} | {"per_s": questions / (now - logged)})
-                sums, count, questions, logged = {}, 0, 0, now
+                means = {name: sum(values) / len(values) for name, values in sums.items()}
+                self._log(means | {"per_s": questions / (now - logged)})
+                sums, questions, logged = {}, 0, now
             if now - saved > SAVE_EVERY_S or over:
                 self.save()
                 saved = now

@@ -9,12 +9,16 @@ from random import Random
 from typing import Any
 
 from jpai_agent.train.augment import Pieces, as_read
-from jpai_agent.train.corpus import OBJECT_LETTERS, Line, RefLine, Segments, letters
-from jpai_agent.train.referring import ORDERINGS, RELATIONS, Referent, Signature, View, signature
-from jpai_agent.world.objects import KINDS, PEOPLE
+from jpai_agent.train.corpus import Line, RefLine, Segments, letters
+from jpai_agent.train.meanings import OBJECT_LETTERS, PLACE_LETTERS
+from jpai_agent.train.referring import ORDERINGS, RELATIONS, ROLE_FILTERS, Referent, Signature, View, signature
+from jpai_agent.world.objects import KINDS, PEOPLE, VEHICLES
 
 UNIQUE, AMBIGUOUS, ABSENT, ANY = "unique", "ambiguous", "absent", "any"
-_WEIGHTS = {"attributes": 0.52, "order": 0.24, "relation": 0.24}
+# what the words around a letter make of it: 人がいる, 箱がある, 車について行く, (to a car) 車がいる
+PERSON, THING, VEHICLE, MOVER = "person", "thing", "vehicle", "mover"
+_SORTS = {PERSON: PEOPLE, THING: frozenset(KINDS) - PEOPLE, VEHICLE: VEHICLES, MOVER: PEOPLE | VEHICLES}
+KINDS_OF_WORDS = ("attributes", "order", "relation")
 _CLOTHES = re.compile(r"(?:お洋)?服|上着|作業着")
 _NOUN = re.compile(
     r"(?:ほうの|方の)?(?:やつ|ヤツ|奴|ほう|方|もの|物)|(?:お洋)?服の(?:人|方|やつ)|の(?=[、。！？でにをがはだな]|$)")
@@ -34,7 +38,8 @@ class Roles:
         said, before: Per letter its slots in the text and in the earlier turn.
         whole: Letters whose words in the text name the object by themselves. askable: those of them that a step points
             at, first_askable: the one of the first step, "" when that has none.
-        people: Letters that must be people (True) or must not (False).
+        places: Place letters that the meaning needs; asked_places: those of them that the text names.
+        sorts: What a letter must be, one of PERSON, THING (not a person), VEHICLE, MOVER (a person or a vehicle).
     """
 
     def __init__(self, line: Line) -> None:
@@ -54,26 +59,30 @@ class Roles:
                 continue
             self.first_askable = step.target if step.target in self.askable else ""
             break
-        self.people: dict[str, bool] = {}
+        self.places = tuple(dict.fromkeys(step.target for step in steps if step.target and step.target in PLACE_LETTERS))
+        self.asked_places = tuple(x for x in self.places if any(slot == x for _, slot in line.text))
+        self.sorts: dict[str, str] = {}
         self.clothed: set[str] = set()
         for segments in (line.earlier, line.text):
             for i, (_, slot) in enumerate(segments):
                 after = segments[i + 1][0] if i + 1 < len(segments) else ""
                 if not slot or slot[0] not in OBJECT_LETTERS:
                     continue
-                if slot.endswith(".p") or (len(slot) == 1 and _PEOPLE_WORDS.match(after)):
-                    self.people[slot[0]] = True
+                if slot.endswith(".p"):
+                    self.sorts[slot[0]] = PERSON
+                elif len(slot) == 1 and _PEOPLE_WORDS.match(after):
+                    self.sorts[slot[0]] = MOVER if line.robot == "car" else PERSON
                 elif slot.endswith(".c") and _CLOTHES.match(after):
-                    self.people[slot[0]] = True
+                    self.sorts[slot[0]] = PERSON
                     self.clothed.add(slot[0])
                 elif len(slot) == 1 and _THING_WORDS.match(after):
-                    self.people.setdefault(slot[0], False)
+                    self.sorts.setdefault(slot[0], THING)
         for step in steps:
             if step.skill == "follow" and step.target:
-                self.people[step.target] = True
+                self.sorts[step.target] = VEHICLE if line.robot == "car" else PERSON
         for x in self.letters:  # a part by colour or size is never of a person
             if x not in self.clothed and any(s[2:] in ("c", "z") for s in self.said[x] + self.before[x]):
-                self.people[x] = False
+                self.sorts[x] = VEHICLE if self.sorts.get(x) in (VEHICLE, MOVER) else THING
 
 
 def _in_full(slots: Sequence[str]) -> bool:
@@ -109,10 +118,11 @@ class Phrase:
 class Phrasebook:
     """Picks and words referring expressions from the `ref:` lines of a corpus."""
 
-    def __init__(self, refs: Sequence[RefLine], words: Any) -> None:
-        self._words = words
+    def __init__(self, refs: Sequence[RefLine], words: Any, shares: Sequence[float] = (0.52, 0.24, 0.24)) -> None:
+        """`shares`: how often each of KINDS_OF_WORDS is tried first."""
+        self._words, self._shares = words, dict(zip(KINDS_OF_WORDS, shares, strict=True))
         known = [(ref, signature(ref)) for ref in refs]
-        self._classes = {name: [pair for pair in known if _class(pair[1]) == name] for name in _WEIGHTS}
+        self._classes = {name: [pair for pair in known if _class(pair[1]) == name] for name in KINDS_OF_WORDS}
         self._personal = {name: [pair for pair in pairs if _personal(pair[1])] for name, pairs in self._classes.items()}
 
     def bind(self, line: Line, roles: Roles, states: dict[str, str], view: View, r: Random) -> dict[str, Phrase] | None:
@@ -130,7 +140,7 @@ class Phrasebook:
     def _phrase(self, letter: str, line: Line, roles: Roles, state: str, view: View, taken: int,
                 phrases: dict[str, Phrase], r: Random) -> Phrase | None:
         said, before = roles.said[letter], roles.before[letter]
-        people = roles.people.get(letter)
+        sort = roles.sorts.get(letter, "")
         if line.relation == "?" and before and said:
             return self._answered(letter, roles, state, view, taken, r)
         main = said if said and (not before or line.relation == "?") else before
@@ -138,7 +148,7 @@ class Phrasebook:
             asked_about = line.relation == "?" and not said and letter not in roles.used
             if asked_about:
                 state = AMBIGUOUS if r.random() < 0.5 else ABSENT
-            picked = self._pick(state, view, taken, people, r)
+            picked = self._pick(state, view, taken, sort, r)
         else:
             parts = {slot[2:] for slot in main}
             picked = self._by_parts(parts, letter, roles, state, view, taken, phrases, r)
@@ -153,19 +163,19 @@ class Phrasebook:
     def _answered(self, letter: str, roles: Roles, state: str, view: View, taken: int, r: Random) -> Phrase | None:
         """The answer to "which one?": the earlier turn fits several, the answer one of them."""
         said = roles.said[letter]
-        people = bool(roles.people.get(letter))
+        sort = roles.sorts.get(letter, "")
         if _in_full(said):
-            picked = self._pick(UNIQUE, view, taken, people, r)
+            picked = self._pick(UNIQUE, view, taken, sort, r)
         else:
             names = {"c": "color", "z": "size"}
             filters = tuple((name, "") for name in ["person" if letter in roles.clothed else "kind",
                                                     *(names[s[2:]] for s in said if s[2:] in names)])
-            picked = _choose(view, [(None, Signature(filters, ()))], UNIQUE, taken, None, r)
+            picked = _choose(view, [(None, Signature(filters, ()))], UNIQUE, taken, "", r)
         if picked is None:
             return None
         ref, referent = picked
         thing = view.objects[referent.objects[0]]
-        kind = "person" if people and thing.kind in PEOPLE else thing.kind
+        kind = "person" if sort == PERSON and thing.kind in PEOPLE else thing.kind
         rivals = view.fitting(Signature((("kind", ""),), ()))
         if not any(other.kind == kind and other.mask.bit_count() > 1 for other in rivals):
             return None
@@ -174,15 +184,15 @@ class Phrasebook:
             return Phrase(phrase.referent, [(phrase.parts["k"], letter)], phrase.parts, phrase.tags)
         return phrase
 
-    def _pick(self, state: str, view: View, taken: int, people: bool | None, r: Random) -> Picked | None:
+    def _pick(self, state: str, view: View, taken: int, sort: str, r: Random) -> Picked | None:
         if state == ANY:
             state = UNIQUE if r.random() < 0.75 else ABSENT
-            return self._pick(state, view, taken, people, r) or self._pick(ABSENT, view, taken, people, r)
-        classes = self._personal if people else self._classes
+            return self._pick(state, view, taken, sort, r) or self._pick(ABSENT, view, taken, sort, r)
+        classes = self._personal if sort == PERSON else self._classes
         names = [name for name in classes if classes[name] and (state != AMBIGUOUS or name == "attributes")]
-        first = r.choices(names, [_WEIGHTS[name] for name in names])[0]
+        first = r.choices(names, [self._shares[name] for name in names])[0]
         for name in (first, first, *r.sample(names, len(names))):  # what a frame seldom offers is tried twice
-            picked = _choose(view, [r.choice(classes[name]) for _ in range(3)], state, taken, people, r)
+            picked = _choose(view, [r.choice(classes[name]) for _ in range(3)], state, taken, sort, r)
             if picked is not None:
                 return picked
         return None
@@ -201,7 +211,7 @@ class Phrasebook:
         wanted = Signature(tuple((name, "") for name in names), ())
         if state == ANY:
             state = UNIQUE
-        return _choose(view, [(None, wanted)], state, taken, roles.people.get(letter), r, alike)
+        return _choose(view, [(None, wanted)], state, taken, roles.sorts.get(letter, ""), r, alike)
 
     def _worded(self, ref: RefLine | None, referent: Referent, view: View, letter: str, roles: Roles,
                 r: Random) -> Phrase | None:
@@ -237,7 +247,7 @@ class Phrasebook:
                 pieces.append((word, letter))
             else:
                 pieces.append((parts[slot], letter))
-        tags = tuple(name for name, _ in ref.filters if name in ORDERINGS or name in RELATIONS) or ("attributes",)
+        tags = tuple(name for name, _ in ref.filters if name in (*ORDERINGS, *RELATIONS, *ROLE_FILTERS)) or ("attributes",)
         return Phrase(referent, pieces, parts, tags)
 
 
@@ -254,21 +264,21 @@ def _personal(wanted: Signature) -> bool:
 
 
 def _choose(view: View, lines: Sequence[tuple[RefLine | None, Signature]], state: str, taken: int,
-            people: bool | None, r: Random, kind: str = "") -> Picked | None:
+            sort: str, r: Random, kind: str = "") -> Picked | None:
     """The first of the lines that can be filled so that one, several or no objects fit."""
     for ref, wanted in lines:
         if state == ABSENT:
-            kinds = tuple(k for k in KINDS if people is None or (k in PEOPLE) == people)
-            if people is False and any(name in ("person", "worker") for name, _ in wanted.filters):
+            kinds = tuple(k for k in view.kinds if _of_sort(k, sort))
+            if sort in (THING, VEHICLE) and any(name in ("person", "worker") for name, _ in wanted.filters):
                 continue
             referent = view.absent(wanted, r, kinds) if r.random() < 0.75 or wanted.attributes_only else _some(
-                [f for f in view.failing(wanted) if _suits(f, view, people, 0)], r)
+                [f for f in view.failing(wanted) if not f.kind or _of_sort(f.kind, sort)], r)
             if referent is not None and (not kind or referent.kind == kind):
                 return ref, referent
             continue
         several = state == AMBIGUOUS
         options = [f for f in view.fitting(wanted) if (f.mask.bit_count() > 1) == several and not f.mask & taken
-                   and (not kind or f.kind == kind) and _suits(f, view, people, f.mask)]
+                   and (not kind or f.kind == kind) and all(_of_sort(view.objects[i].kind, sort) for i in f.objects)]
         if not several and not wanted.attributes_only and r.random() < 0.75:
             options = [f for f in options if f.rivals > 1] or options
         if options:
@@ -280,12 +290,8 @@ def _some(options: Sequence[Referent], r: Random) -> Referent | None:
     return r.choice(options) if options else None
 
 
-def _suits(referent: Referent, view: View, people: bool | None, mask: int) -> bool:
-    if people is None:
-        return True
-    if not mask:
-        return not referent.kind or (referent.kind in PEOPLE) == people
-    return (not mask & ~view.people) if people else not mask & view.people
+def _of_sort(kind: str, sort: str) -> bool:
+    return not sort or kind in _SORTS[sort]
 
 
 def _told_apart(letter: str, roles: Roles, phrase: Phrase, phrases: dict[str, Phrase]) -> bool:

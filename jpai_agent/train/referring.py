@@ -15,13 +15,18 @@ from random import Random
 
 from jpai_agent.train.corpus import RefLine
 from jpai_agent.train.views import ObjectView
-from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, dimensions_m
+from jpai_agent.world.objects import COLORS, KINDS, LANDMARKS, PEOPLE, VEHICLES, YARD_KINDS, dimensions_m
 
 ORDERINGS = ("leftmost", "rightmost", "nearest", "farthest", "largest", "smallest", "middle", "left_side", "right_side",
              "nth_left", "nth_right", "nth_near", "nth_far")
+ROLE_FILTERS = ("ahead", "oncoming")
 RELATIONS = ("left_of", "right_of", "beside", "front_of", "behind", "between")
 _ATTRIBUTES = frozenset(("kind", "color", "size", "person", "worker"))
+_WHERE = "where"  # stands for any filter that says where a thing is
 _COLOR_NAMES = tuple(COLORS)
+# 人 is any grown-up; what these words may cover besides, where nothing of the kind itself fits
+_COVERS = {"person": ("worker",)}
+_MAY_COVER = {"car": ("truck", "kei_truck", "bus"), "truck": ("kei_truck",), "person": ("child",)}
 _X_MARGIN = 40  # of 1000: least picture distance between neighbours in a left-right order
 # least distance between neighbours in a near-far order: absolute, and as a share of the nearer one's
 _RANGE_MARGIN_M, _RANGE_MARGIN = 0.35, 0.10
@@ -79,15 +84,18 @@ def bits(mask: int) -> tuple[int, ...]:
 
 
 def kind_group(kind: str) -> tuple[str, ...]:
-    """Kinds that the word for this kind covers: 人 is any person, 作業員 only a worker."""
-    return ("person", "worker") if kind == "person" else (kind,)
+    """Kinds that the word for this kind covers: 人 is any grown-up, 作業員 only a worker."""
+    return (kind, *_COVERS.get(kind, ()))
 
 
 class View:
-    """The objects of one frame and what can be said of them. Answers are worked out once and kept."""
+    """The objects of one frame and what can be said of them. Answers are worked out once and kept.
 
-    def __init__(self, objects: Sequence[ObjectView]) -> None:
-        self.objects = objects
+    `kinds` are those that instructions point at in this world; landmarks only say where others are.
+    """
+
+    def __init__(self, objects: Sequence[ObjectView], kinds: Sequence[str] = YARD_KINDS) -> None:
+        self.objects, self.kinds = objects, tuple(kinds)
         self.clear = self.unsure = 0
         self._kind: dict[str, int] = {}
         self._color: dict[str, int] = {}
@@ -99,7 +107,9 @@ class View:
                 self.clear |= bit
             elif not thing.hidden:
                 self.unsure |= bit
-        self.people = self._kind.get("person", 0) | self._kind.get("worker", 0)
+        self.people = sum(self._kind.get(kind, 0) for kind in PEOPLE)
+        self.vehicles = sum(self._kind.get(kind, 0) for kind in VEHICLES)
+        self.things = ((1 << len(objects)) - 1) & ~sum(self._kind.get(kind, 0) for kind in LANDMARKS)
         self._known: dict[Signature, tuple[list[Referent], list[Referent]]] = {}
         self._filled: dict[frozenset[str], list[tuple[str, str, str, tuple[int, int]]]] = {}
         self._landed: dict[tuple[tuple[str, bool], ...], list[tuple[tuple[str, int], ...]]] = {}
@@ -113,7 +123,7 @@ class View:
         """Ways to fill it from what is in view such that plainly nothing fits: too short a row, nothing beside."""
         return self._referents(wanted)[1]
 
-    def absent(self, wanted: Signature, r: Random, kinds: Sequence[str] = tuple(KINDS)) -> Referent | None:
+    def absent(self, wanted: Signature, r: Random, kinds: Sequence[str] = YARD_KINDS) -> Referent | None:
         """A way to fill it with attributes (of these kinds) of nothing in view, most often a near miss."""
         names = {name for name, _ in wanted.filters}
         marks = self._landmarks(wanted)
@@ -145,6 +155,8 @@ class View:
     def unique(self, index: int, color: bool) -> bool:
         """Whether kind alone (or kind and colour) names this object and no other."""
         thing = self.objects[index]
+        if not self.things >> index & 1:  # a building is known by its kind
+            return not color and self._kind[thing.kind] & (self.clear | self.unsure) == 1 << index
         names = {"kind", "color"} if color else {"kind"}
         filled = self._attributes(names, thing.kind, thing.color, "")
         return filled is not None and not filled[1] and filled[0] == 1 << index
@@ -160,21 +172,23 @@ class View:
         failing: list[Referent] = []
         marks = self._landmarks(wanted)
         counts = (2, 3, 4, 1) if any(name.startswith("nth_") for name in names) else (0,)
-        for kind, color, size, filled in self._fillings(frozenset(names & _ATTRIBUTES)) if marks else ():
+        said = names & _ATTRIBUTES | ({_WHERE} if names - _ATTRIBUTES else set())
+        for kind, color, size, filled in self._fillings(frozenset(said)) if marks else ():
             for filled_marks in marks:
                 for n in counts:
                     mask = self._apply(wanted.filters, filled, dict(filled_marks), n)
                     if mask is not None:
-                        said = Referent(mask, kind if "kind" in names else "", color if "color" in names else "",
+                        found = Referent(mask, kind if "kind" in names else "", color if "color" in names else "",
                                         size if "size" in names else "", n, filled_marks, filled[0].bit_count())
-                        (fitting if mask else failing).append(said)
+                        (fitting if mask else failing).append(found)
         return fitting, failing
 
     def _fillings(self, names: frozenset[str]) -> list[tuple[str, str, str, tuple[int, int]]]:
         """Different said attributes of the plainly visible objects, each with its (fitting, unsure) masks."""
         if names not in self._filled:
             told = dict.fromkeys((thing.kind if "kind" in names else "", thing.color if "color" in names else "",
-                                  thing.size if "size" in names else "") for thing in self.objects if thing.clear)
+                                  thing.size if "size" in names else "")
+                                 for i, thing in enumerate(self.objects) if thing.clear and self.things >> i & 1)
             masks = [(kind, color, size, self._attributes(names, kind, color, size)) for kind, color, size in told]
             self._filled[names] = [(kind, color, size, filled) for kind, color, size, filled in masks
                                    if filled is not None and filled[0]]
@@ -182,7 +196,7 @@ class View:
 
     def _attributes(self, names: Set[str], kind: str, color: str, size: str) -> tuple[int, int] | None:
         """(fitting, unsure) masks by what things are; None where people would not say so or could not agree."""
-        mask = self.clear | self.unsure
+        mask = (self.clear | self.unsure) & self.things
         if "kind" in names:
             if kind in PEOPLE and ("color" in names or "size" in names):
                 return None  # a person's colour is said by the clothes: person color
@@ -190,7 +204,7 @@ class View:
             if kind == "plant" and "color" in names and color in ("green", "brown"):
                 return None  # the leaves, or the pot?
         if "person" in names:
-            mask &= self.people
+            mask &= sum(self._kind.get(k, 0) for k in kind_group("person"))
         if "worker" in names:
             mask &= self._kind.get("worker", 0)
         if "color" in names:
@@ -204,7 +218,15 @@ class View:
             if sized is None:
                 return None
             mask = sized
-        return mask & self.clear, mask & self.unsure
+        return mask & self.clear, mask & self.unsure | self._arguable(names, kind, color, mask)
+
+    def _arguable(self, names: Set[str], kind: str, color: str, mask: int) -> int:
+        """Objects that the word may cover as well: 車 a truck, where no car fits or a place is said."""
+        others = _MAY_COVER.get("person" if "person" in names else kind if "kind" in names else "", ())
+        if not others or (mask and names <= _ATTRIBUTES):
+            return 0
+        covered = sum(self._kind.get(k, 0) for k in others) & (self.clear | self.unsure)
+        return covered & self._color.get(color, 0) if "color" in names else covered
 
     def _sized(self, mask: int, size: str) -> int | None:
         """Those of this size, where the sizes present differ visibly and saying the size is natural."""
@@ -242,16 +264,27 @@ class View:
             if name in RELATIONS:
                 yes, maybe = self._related(name, marks[letters[0]], marks[letters[1]] if len(letters) > 1 else -1)
                 mask, unsure = mask & yes, (mask | unsure) & maybe | unsure & yes
+            elif name in ROLE_FILTERS:
+                if (mask | unsure) & ~self.vehicles:
+                    return None
+                arguable = self._in_role("unsure", mask | unsure)
+                mask, unsure = self._in_role(name, mask), self._in_role(name, unsure)
+                unsure |= 0 if mask else arguable
             elif name in ORDERINGS:
                 orders.append(name)
         if unsure:
             return None
+        if ("ahead", "") in filters and mask.bit_count() > 1:
+            orders.append("nearest")  # 前の車 is the one that we would run into
         for name in orders:
             ordered = self._ordered(name, mask, n)
             if ordered is None:
                 return None
             mask = ordered
         return mask
+
+    def _in_role(self, role: str, mask: int) -> int:
+        return sum(1 << i for i in bits(mask) if self.objects[i].role == role)
 
     def _ordered(self, name: str, mask: int, n: int) -> int | None:
         members = list(bits(mask))

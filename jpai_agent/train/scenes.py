@@ -1,4 +1,4 @@
-"""Random yard scenes for training pictures: where the robot stands and what is before it, with distractors on purpose.
+"""Random scenes for training pictures, here of the yard: where the robot stands, what is before it, distractors.
 
 Map frame, metres, degrees. Objects are drawn so that instructions have something to tell apart: most share all but one
 attribute with another one, some are exact doubles, many stand in rows, beside, before, behind or between others.
@@ -25,27 +25,44 @@ Attributes = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class YardScene:
-    """robot_pose: (x, y, heading_deg) of base_link. objects: those meant to be in view first, then those that are
-    not."""
+class Scene:
+    """What a frame is taken of.
+
+    Attributes:
+        robot_pose: (x, y, heading_deg) of base_link. objects: those meant to be in view first, then those that are not.
+        robot: Whose scene it is. lights: as in an episode.
+        roles: Of each object, see ObjectView; empty where there are none.
+    """
 
     robot_pose: tuple[float, float, float]
     objects: tuple[ObjectSpec, ...]
+    robot: str = "cart"
+    lights: tuple[dict[str, Any], ...] = ()
+    roles: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The scene as in an episode's line (DESIGN section 7)."""
-        return {"robot_pose": list(self.robot_pose), "robot_speed_mps": 0, "objects": [o.to_dict()
-                                                                                       for o in self.objects]}
+        data = {"robot_pose": list(self.robot_pose), "robot_speed_mps": 0, "objects": [o.to_dict() for o in self.objects]}
+        return data | {"lights": list(self.lights)} if self.lights else data
 
 
-def random_scene(rng: np.random.Generator) -> YardScene:
+def random_scene(rng: np.random.Generator, robot: str = "cart") -> Scene:
+    """A random scene of the robot's world."""
+    if robot == "cart":
+        return yard_scene(rng)
+    from jpai_agent.train.scenes_street import street_scene
+
+    return street_scene(rng)
+
+
+def yard_scene(rng: np.random.Generator) -> Scene:
     """A scene with 2 to MAX_OBJECTS objects, none touching another, the robot or a wall."""
     stage = _Stage(rng)
     for attributes in _cast(rng):
         stage.place(attributes)
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.55, 0.22, 0.15, 0.08]))):
         stage.place_out_of_view(_attributes(rng) if rng.random() < 0.7 else _person(rng))
-    return YardScene(stage.pose, tuple(stage.objects[:MAX_OBJECTS]))
+    return Scene(stage.pose, tuple(stage.objects[:MAX_OBJECTS]))
 
 
 def _attributes(rng: np.random.Generator) -> Attributes:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +18,6 @@ from jpai_agent.train import frames as rendered
 from jpai_agent.train.frames import COLOR_NAMES, GRID_SIZE, KIND_NAMES, SIZE_NAMES, FrameShard
 from jpai_agent.train.scenes import random_scene
 from jpai_agent.world.objects import KINDS, ObjectSpec
-from jpai_agent.world.robot import load_robot
 
 KIND_CLASSES, COLOR_CLASSES, SIZE_CLASSES = len(KIND_NAMES) + 1, len(COLOR_NAMES) + 1, len(SIZE_NAMES) + 1
 VALUES = 8  # fraction, two scales of the offset to the object's point, nearness to it, distance
@@ -29,34 +26,31 @@ _MASK_SIZE = (320, 240)
 _ROUND_SIDES = 12
 
 
-@lru_cache(maxsize=1)
-def _front_camera() -> Any:
-    return load_robot("cart").camera("front")
-
-
-def paint_shard(count: int, seed: int) -> FrameShard:
+def paint_shard(count: int, seed: int, robot: str = "cart") -> FrameShard:
     """A shard of `count` random scenes with labels but no pictures: solids are painted as outlines, far ones first."""
     rows, scenes = [], []
     for index in range(count):
-        scene = random_scene(np.random.default_rng((seed, index)))
+        scene = random_scene(np.random.default_rng((seed, index)), robot)
         mask = np.full((_MASK_SIZE[1], _MASK_SIZE[0]), -1, dtype=np.int32)
         order = sorted(
             range(len(scene.objects)), key=lambda i: -math.dist(scene.objects[i].pose[:2], scene.robot_pose[:2])
         )
         for i in order:
-            outline = project_solid(scene.objects[i], scene.robot_pose)
+            outline = project_solid(scene.objects[i], scene.robot_pose, robot)
             if outline is not None:
                 cv2.fillConvexPoly(mask, outline, i)
         rows.append(rendered._labels(scene, mask, GRID_SIZE))
         scenes.append(json.dumps(scene.to_dict(), ensure_ascii=False))
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     arrays["cell_fraction"] = arrays["cell_fraction"].astype(np.float32) / 255
-    return FrameShard(frames=np.zeros((count, 0, 0, 3), dtype=np.uint8), scenes=tuple(scenes), **arrays)
+    return FrameShard(frames=np.zeros((count, 0, 0, 3), dtype=np.uint8), scenes=tuple(scenes), robot=robot, **arrays)
 
 
-def project_solid(thing: ObjectSpec, robot_pose: tuple[float, float, float]) -> np.ndarray | None:
+def project_solid(
+    thing: ObjectSpec, robot_pose: tuple[float, float, float], robot: str = "cart"
+) -> np.ndarray | None:
     """Convex outline (n, 1, 2) int32 of the object's solid in a 320×240 picture; None when not before the camera."""
-    camera = _front_camera()
+    camera = rendered.front_camera(robot)
     x, y, heading = rendered.relative_pose(robot_pose, thing.pose)
     width, depth, height = thing.dimensions_m
     if KINDS[thing.kind].shape == "box":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +34,8 @@ from jpai_agent.plan import (
     TargetArg,
     Text,
 )
+from jpai_agent.train.characters import COMMON_KANJI
+from jpai_agent.world.objects import LANDMARKS
 
 PAD, BOS, EOS, UNK, IMAGE = "<pad>", "<s>", "</s>", "<unk>", "<image>"
 SPEED_LIMITS_MPS = (0.05, 0.5)
@@ -70,13 +72,22 @@ CHAT_TEMPLATE = """\
 {%- set speed = (state.speed_mps or 0.0) | abs -%}
 {{ '⟦still⟧' if speed < 0.05 else ('⟦slow⟧' if speed < 0.5 else '⟦fast⟧') }}
 {%- if state.running -%}{{ '⟦run:' + state.running + '⟧' }}{%- endif -%}
+{%- set places = state.places or {} -%}
+{%- for kind in LANDMARKS -%}
+{%- if kind in places -%}{{ '⟦' + kind + (':2' if (kind + '_2') in places else '') + '⟧' }}{%- endif -%}
+{%- endfor -%}
 {%- if ns.earlier -%}{{ '⟦earlier⟧' + say(ns.earlier, 60) }}{%- if ns.asked -%}{{ '⟦asked⟧' }}{%- endif -%}{%- endif -%}
-{{ '⟦now⟧' + say(ns.now, 120) }}"""
+{{ '⟦now⟧' + say(ns.now, 120) }}""".replace("LANDMARKS", str(list(LANDMARKS)))
 
 
 def clean(text: str, limit: int) -> str:
     """What the chat template keeps of a person's words: without the reserved characters, at most `limit` of them."""
     return text.translate({ord(char): None for char in RESERVED}).strip()[:limit]
+
+
+def landmark_tokens(places: Collection[str]) -> list[str]:
+    """One token for each kind of landmark among the ids of a map's places: it has one, or more."""
+    return [f"⟦{kind}:2⟧" if f"{kind}_2" in places else f"⟦{kind}⟧" for kind in LANDMARKS if kind in places]
 
 
 def prompt_text(
@@ -87,20 +98,24 @@ def prompt_text(
     running: str = "",
     earlier: str = "",
     asked: bool = False,
+    places: Collection[str] = (),
 ) -> str:
-    """The prompt that the chat template makes of a conversation; the processor adds image tokens, `<s>` and `</s>`."""
+    """The prompt that the chat template makes of a conversation; the processor adds image tokens, `<s>` and `</s>`.
+
+    places: ids of the map's places; of these the template reads the landmarks.
+    """
     speed = SPEED_TOKENS[sum(abs(speed_mps) >= limit for limit in SPEED_LIMITS_MPS)]
-    parts = [f"⟦{robot}⟧", speed, f"⟦run:{running}⟧" if running else ""]
+    parts = [f"⟦{robot}⟧", speed, f"⟦run:{running}⟧" if running else "", *landmark_tokens(places)]
     if earlier:
         parts += [EARLIER, clean(earlier, 60), ASKED if asked else ""]
     return "".join(parts) + NOW + clean(instruction, 120)
 
 
 def base_characters() -> list[str]:
-    """ASCII, kana and the punctuation of Japanese text; kanji come from the corpus."""
+    """ASCII, kana, the punctuation of Japanese text and common kanji; rarer ones come from the corpus."""
     ascii_ = [chr(code) for code in range(0x20, 0x7F)]
     kana = [chr(code) for code in [*range(0x3041, 0x3097), *range(0x30A1, 0x30FB), 0x30FC]]
-    return ascii_ + kana + list("、。・「」『』〜…々〇〻ヶ°℃")
+    return ascii_ + kana + list("、。・「」『』〜…々〇〻ヶ°℃" + COMMON_KANJI)
 
 
 def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list[str]:
@@ -124,7 +139,7 @@ def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list
         if decision != "act"
         for reason in REASONS
     ]
-    pieces += [f'{place}"}}' for place in places]
+    pieces += [f'{place}"{end}' for place in places for end in ("", "}}")]
     for skill in skills:
         heads = [f'{{"skill":"{skill.name}"']
         for name, arg in skill.args.items():
@@ -139,16 +154,16 @@ def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list
                 quote = '"' if isinstance(arg, Text) else ""
                 heads.append(joined[0] + quote)
                 tails = [joined[1] + quote]
-            pieces += [closing + tail for tail in tails for closing in ("", "]}")]
+            pieces += [closing + tail for tail in tails for closing in ("", "]}", "}")]
         pieces += [opening + head for head in heads for opening in ("", "},", "]}},", '"},', '"}},')]
     return sorted(set(pieces))
 
 
 def build_tokenizer(
-    skills: Mapping[str, SkillSpec], characters: Iterable[str], places: Sequence[str] = ()
+    skills: Iterable[SkillSpec], characters: Iterable[str], places: Sequence[str] = ()
 ) -> PreTrainedTokenizerFast:
-    """A fast tokenizer over the skills' plan pieces and `characters` (normalised by NFKC; one token each)."""
-    skills_by_name = sorted(skills.values(), key=lambda skill: skill.name)
+    """A fast tokenizer over the plan pieces of the skills of all robots and `characters` (NFKC; one token each)."""
+    skills_by_name = sorted(skills, key=lambda skill: skill.name)
     control = [
         PAD,
         BOS,
@@ -160,7 +175,8 @@ def build_tokenizer(
         NOW,
         *SPEED_TOKENS,
         *(f"⟦{robot}⟧" for robot in ROBOTS),
-        *(f"⟦run:{skill.name}⟧" for skill in skills_by_name),
+        *dict.fromkeys(f"⟦run:{skill.name}⟧" for skill in skills_by_name),
+        *(f"⟦{kind}{several}⟧" for kind in LANDMARKS for several in ("", ":2")),
     ]
     seen = {char for text in characters for char in unicodedata.normalize("NFKC", text)}
     texts = sorted((seen | set(base_characters())) - set(RESERVED) | set("<>"))
@@ -209,6 +225,7 @@ class PromptCodec:
         running: str = "",
         earlier: str = "",
         asked: bool = False,
+        places: Collection[str] = (),
     ) -> tuple[list[int], int]:
         """Ids from `<s>` to `</s>` and the position of the instruction's first character."""
         word = self.vocabulary.__getitem__
@@ -219,6 +236,7 @@ class PromptCodec:
         ]
         if running:
             ids.append(word(f"⟦run:{running}⟧"))
+        ids += map(word, landmark_tokens(places))
         if earlier:
             ids += [word(EARLIER), *self._characters(clean(earlier, 60)), *([word(ASKED)] if asked else [])]
         ids.append(word(NOW))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ROLES = ("", "ahead", "oncoming", "unsure")
+
 CLEAR_PIXELS = 40  # of a 320×240 picture: from here on an object counts as plainly visible
 HIDDEN_PIXELS = 5  # up to here it counts as not there; between the two nobody can say
 CLEAR_SHARE = 0.14  # least share of its own outline in the picture plane that must be seen
@@ -22,6 +24,8 @@ class ObjectView:
             included.
         box: (x0, y0, x1, y1) around what is visible, point: (x, y) on a visible pixel near its middle, both 0..1000
             over the image; zeros where nothing is visible.
+        role: Of a vehicle on the car's own road: "ahead" in the car's lane, "oncoming" in the other one, "unsure" where one
+            could argue, "" for all else.
     """
 
     kind: str
@@ -34,6 +38,7 @@ class ObjectView:
     share: float
     box: tuple[int, int, int, int]
     point: tuple[int, int]
+    role: str = ""
 
     @property
     def clear(self) -> bool:
@@ -49,7 +54,8 @@ class ObjectView:
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One frame of a shard: its index there and its objects, those that are not visible too."""
+    """One frame of a shard: its index there, its objects, those that are not visible too, and whose camera it is of."""
 
     index: int
     objects: tuple[ObjectView, ...]
+    robot: str = "cart"

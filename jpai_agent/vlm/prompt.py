@@ -18,12 +18,13 @@ _RULES = """\
 - decisionはact、ask、refuseのどれか。askとrefuseではstepsを空にし、reasonに{reasons}のどれかを書きます。
 - pointは画像上の位置[x,y]です。左上が[0,0]、右下が[1000,1000]で、対象の見えている部分の中心を指します。
 - 地図の場所は{{"place":"id"}}で指します。まだ見えていないものはlabelだけで指します。
+- 同じ名前の目印が複数あるときは番号のないidで指し、二つ以上見えているときは尋ねます。地図にない目印はnot_foundです。
 - 左右手前奥は、話し手が別に言わない限りロボットから見た向きです。
 - 分からない、複数ある、危ない、できないときは、動かずにaskかrefuseで答えます。"""
 
 
 _EXAMPLE = """\
-{"decision":"act","steps":[{"skill":"go_to","target":{"label":"赤い箱","camera":"CAMERA","point":[512,634]}}],"reason":null}"""
+{"decision":"act","steps":[{"skill":"SKILL","target":{"label":"赤い箱","camera":"CAMERA","point":[512,634]}}],"reason":null}"""
 
 
 def messages(request: PlanRequest, skills: Mapping[str, SkillSpec]) -> list[dict[str, Any]]:
@@ -48,7 +49,8 @@ def messages(request: PlanRequest, skills: Mapping[str, SkillSpec]) -> list[dict
 
 def system_text(request: PlanRequest, skills: Mapping[str, SkillSpec]) -> str:
     """Rules, catalogue, places and state, in Japanese, for models that read instructions."""
-    example = _EXAMPLE.replace("CAMERA", next(iter(request.images), "front"))
+    pointing = next((name for name in ("go_to", "stop_at") if name in skills), next(iter(skills)))
+    example = _EXAMPLE.replace("CAMERA", next(iter(request.images), "front")).replace("SKILL", pointing)
     catalogue = "\n".join(f"- {spec.name}: {spec.description}{_arguments(spec)}" for spec in skills.values())
     places = "、".join(f"{key}={names[0]}" for key, names in request.places.items() if names) or "なし"
     state = f"速度{request.speed_mps:.1f}m/s、実行中: {request.running or 'なし'}"

@@ -2,17 +2,18 @@
 
 import pytest
 
-from jpai_agent.train.corpus import TEST_AUTHORS, CorpusError, Slot, authors, load_corpus, parse_text
+from jpai_agent.train.corpus import TEST_AUTHORS, CorpusError, authors, held_out_authors, load_corpus, parse_text
+from jpai_agent.train.meanings import Slot
 
 
-def only_line(row):
-    corpus, errors = parse_text(row, "cart_x")
+def only_line(row, author="cart_x"):
+    corpus, errors = parse_text(row, author)
     assert not errors
     return corpus.lines[0]
 
 
-def only_error(row):
-    _, errors = parse_text(row, "cart_x")
+def only_error(row, author="cart_x"):
+    _, errors = parse_text(row, author)
     assert len(errors) == 1
     return errors[0]
 
@@ -81,10 +82,55 @@ def test_held_out_authors_are_never_among_the_training_files(tmp_path):
     for name in ("cart_a", TEST_AUTHORS[0], "car_a"):
         (tmp_path / f"{name}.txt").write_text("はい => continue\n", encoding="utf-8")
     assert authors("cart", tmp_path) == ("cart_a",)
+    assert held_out_authors("car") == ("car_t",)
 
 
-def test_the_whole_corpus_can_be_read():
-    corpus = load_corpus()
+def car_steps(meant, said="{A}{P}{N}つ目{K}番{V}"):
+    return [(s.skill, s.target, dict(s.args)) for s in only_line(f"{said} => {meant}", "car_x").meaning.steps]
+
+
+def test_a_turn_of_the_car_counts_crossings_or_lights_or_names_a_landmark():
+    assert car_steps("turn_at left") == [("turn_at", None, {"direction": "left"})]
+    assert car_steps("turn_at left nth=1 at=crossing") == car_steps("turn_at left")
+    assert car_steps("turn_at right nth=N at=light") == [
+        ("turn_at", None, {"direction": "right", "nth": Slot("N"), "at": "light"})]
+    assert car_steps("turn_at left P when=before") == [("turn_at", "P", {"direction": "left", "when": "before"})]
+
+
+def test_what_a_skill_does_anyway_is_left_out():
+    assert car_steps("pull_over P where=beside; stop_at A where=before") == [("pull_over", "P", {}), ("stop_at", "A", {})]
+    assert car_steps("pull_over P where=before; stop_at A where=after")[0][2] == {"where": "before"}
+
+
+def test_the_car_parks_in_the_first_free_slot_or_a_numbered_one():
+    assert [target for _, target, _ in car_steps("park; park K; park 3")] == ["parking", "K", "slot_3"]
+
+
+def test_the_car_stops_at_lines_drives_distances_and_follows_until():
+    assert car_steps("stop_at line; drive; drive A; follow A until=target_turns") == [
+        ("stop_at", None, {"at": "stop_line"}), ("drive", None, {}), ("drive", "A", {}),
+        ("follow", "A", {"until": "target_turns"})]
+    assert car_steps("drive 50; set_speed V") == [
+        ("drive", None, {"distance_m": 50.0}), ("set_speed", None, {"speed": Slot("V")})]
+
+
+@pytest.mark.parametrize(("row", "said"), [
+    ("行って => go_to P", "unknown skill 'go_to'"),
+    ("曲がって => turn_at back", "turn_at needs one of left"),
+    ("{P}を左 => turn_at left P", "a landmark and when= together"),
+    ("{P}を左 => turn_at left P when=before nth=2", "not both"),
+    ("7番に停めて => park 7", "park takes nothing, K or 1..6"),
+    ("{P}について => follow P", "follow takes no target 'P'"),
+    ("{G}向いて => stop", "unknown slot {G}"),
+    ("次の{N}つ目 => park K", "the meaning uses K"),
+])
+def test_a_bad_line_of_the_car_is_named_too(row, said):
+    assert said in only_error(row, "car_x")
+
+
+@pytest.mark.parametrize("robot", ["cart", "car"])
+def test_the_whole_corpus_can_be_read(robot):
+    corpus = load_corpus(robot)
     assert len(corpus.lines) > 1000
-    assert len(corpus.refs) > 150
+    assert len(corpus.refs) > 60
     assert not {line.author for line in corpus.lines} & set(TEST_AUTHORS)

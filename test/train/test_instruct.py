@@ -10,9 +10,10 @@ from jpai_agent.plan import parse_plan
 from jpai_agent.skills.registry import skills_for
 from jpai_agent.train.augment import as_read
 from jpai_agent.train.corpus import Corpus, load_corpus, parse_text
-from jpai_agent.train.instruct import AMBIGUOUS_REPLY, NOT_FOUND_REPLY, OUTCOMES, Instructor
+from jpai_agent.train.instruct import AMBIGUOUS_REPLY, NOT_FOUND_REPLY, Instructor
 from jpai_agent.train.referring import View
 from jpai_agent.train.scenes import random_scene
+from jpai_agent.train.talk import CART
 from jpai_agent.train.views import FrameRecord, ObjectView
 
 REFS = "ref: {k} => kind\nref: {c}{k} => kind color\nref: {c}服の人 => person color\nref: 人 => person\n"
@@ -186,8 +187,8 @@ def test_instructions_are_what_the_robot_would_read(many):
 
 def test_the_mix_is_near_what_is_asked_for(many):
     share = {reason: sum(s.plan.reason == reason for _, s in many) / len(many) for reason in ("ambiguous", "not_found")}
-    assert abs(share["ambiguous"] - OUTCOMES["ambiguous"]) < 0.05
-    assert abs(share["not_found"] - OUTCOMES["absent"]) < 0.05
+    assert abs(share["ambiguous"] - CART.outcomes["ambiguous"]) < 0.05
+    assert abs(share["not_found"] - CART.outcomes["absent"]) < 0.05
     skills = [step.skill for _, s in many for step in s.plan.steps]
     assert 0.3 < skills.count("go_to") / len(skills) < 0.55
     assert len(set(skills)) >= 11

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from jpai_agent.plan import ActionPlan, Number, SkillSpec, Step, Target, TargetArg
-from jpai_agent.train.batch import Collator, choose_patches
+from jpai_agent.train.batch import COLORS_KNOWN, KINDS_KNOWN, Collator, choose_patches
 from jpai_agent.train.evaluate import evaluate, hits, judge, rates, report
 from jpai_agent.train.fit import set_projection
 from jpai_agent.train.losses import AnswerLoss, Probes, all_losses, total
@@ -38,7 +38,7 @@ TINY = ModelSize(
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(SKILLS, ["赤い箱まで行って"])
+    return build_tokenizer(SKILLS.values(), ["赤い箱まで行って"])
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_small_objects_keep_their_patches():
 def test_it_learns_a_handful_of_answers(tokenizer, shard, collator):
     torch.manual_seed(0)
     model = build_model(tokenizer, TINY)
-    symbols, probes = SymbolicPatches(48), Probes(48, 15, 11)
+    symbols, probes = SymbolicPatches(48), Probes(48, KINDS_KNOWN, COLORS_KNOWN)
     codec = collator.plans
     answers = AnswerLoss(codec.coordinate_ids, len(codec.vocabulary))
     questions = [collator.question(sample(shard, frame)) for frame in range(4)]

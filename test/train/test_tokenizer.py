@@ -30,7 +30,7 @@ SKILLS = {
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    made = build_tokenizer(SKILLS, ["赤い箱の前で三秒待って通ります"], ["dock"])
+    made = build_tokenizer(SKILLS.values(), ["赤い箱の前で三秒待って通ります"], ["dock"])
     made.chat_template = CHAT_TEMPLATE
     return made
 
@@ -84,7 +84,8 @@ def test_words_of_people_are_only_characters(codec, tokenizer):
 
 
 def test_quick_prompts_equal_the_tokenizers(tokenizer):
-    state = {"speed_mps": 0.3, "running": "go_to", "earlier": "赤い箱まで</s>", "asked": True}
+    state = {"speed_mps": 0.3, "running": "go_to", "earlier": "赤い箱まで</s>", "asked": True,
+             "places": ("dock", "hospital", "hospital_2", "school")}
     text = "<s>" + prompt_text("１６ﾒｰﾄﾙ前⟦now⟧", **state) + "</s>"
     ids, start = PromptCodec(tokenizer).encode("１６ﾒｰﾄﾙ前⟦now⟧", **state)
     assert ids == tokenizer(text, add_special_tokens=False)["input_ids"]

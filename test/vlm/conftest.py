@@ -25,7 +25,7 @@ def request_(frame) -> PlanRequest:
 def tokenizer():
     from jpai_agent.train.tokenizer import build_tokenizer
 
-    return build_tokenizer(skills_for("cart"), [CHARACTERS], list(PLACES))
+    return build_tokenizer(skills_for("cart").values(), [CHARACTERS], list(PLACES))
 
 
 @pytest.fixture(scope="session")

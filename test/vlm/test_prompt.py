@@ -41,6 +41,24 @@ def test_the_embedded_template_reads_state_dialogue_and_instruction(request_, to
     assert prompt == prompt_text("赤い方", speed_mps=0.8, running="follow", earlier="箱まで", asked=True)
 
 
+def test_the_embedded_template_reads_which_landmarks_the_map_has(request_, checkpoint):
+    from transformers import AutoTokenizer
+
+    from jpai_agent.train.tokenizer import prompt_text
+
+    saved = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    places = {"parking": ("駐車場",), "school_2": ("学校",), "convenience_store": ("コンビニ",), "school": ("学校",)}
+    request = replace(request_, robot="car", places=places, instruction="コンビニの角を左")
+    prompt = saved.apply_chat_template(messages(request, skills_for("car")), tokenize=False)
+    assert prompt == prompt_text("コンビニの角を左", robot="car", places=places)
+    assert "⟦convenience_store⟧⟦school:2⟧" in prompt
+
+
+def test_the_example_uses_a_skill_that_the_robot_has(request_):
+    assert '"skill":"go_to"' in system_text(request_, SKILLS)
+    assert '"skill":"stop_at"' in system_text(replace(request_, robot="car"), skills_for("car"))
+
+
 def test_a_template_that_cuts_the_instruction_is_an_error():
     check_prompt("⟦cart⟧⟦now⟧ 赤い箱へ 行って", "赤い箱へ行って")
     check_prompt("⟦now⟧赤い箱", "<赤い>箱")

@@ -12,13 +12,17 @@ from PIL import Image, ImageDraw
 
 from jpai_agent.record import style
 from jpai_agent.record.canvas import Canvas
+from jpai_agent.record.road_view import draw_lights, draw_road, turned
 from jpai_agent.record.shapes import pill, pill_size
 from jpai_agent.record.text import draw_text, shorten, width_px
 from jpai_agent.world.map import WorldMap
-from jpai_agent.world.scene import Mover, Obstacle
+from jpai_agent.world.scene import Mover, Obstacle, SeenLight
 
 _MARGIN_M = 0.35
 _ARROW_S = 1.5
+# lengths that a scale bar may have, and the least that it measures on the picture
+_SCALES_M, _SCALE_PX = (2, 5, 10, 20, 50), 40.0
+Bounds = tuple[float, float, float, float]
 
 
 @dataclass
@@ -26,9 +30,11 @@ class MapContent:
     """What a map shows; positions in the map frame, metres and radians.
 
     Attributes:
-        footprint_m: (length, width) of the robot. targets: (badge, x, y, label). rollouts: per rollout (T, ≥2).
+        footprint_m: (length, width) of the robot, whose middle is center_x_m ahead of base_link.
+        targets: (badge, x, y, label). rollouts: per rollout (T, ≥2).
         planned, driven, truth: (N, ≥2). start, end: poses (x, y, yaw).
         outlines: True footprints of what stood there, each (N, 2), for pictures of failures.
+        lights: What was read of traffic lights. view_m: (x0, y0, x1, y1) that is shown; the world's bounds where it is None.
     """
 
     world: WorldMap
@@ -43,13 +49,21 @@ class MapContent:
     start: np.ndarray | None = None
     end: np.ndarray | None = None
     outlines: Sequence[np.ndarray] = ()
+    center_x_m: float = 0.0
+    lights: Sequence[SeenLight] = ()
+    view_m: Bounds | None = None
+
+    @property
+    def shown_m(self) -> Bounds:
+        """(x0, y0, x1, y1) of what is shown."""
+        return self.view_m or self.world.bounds_m
 
 
 class Projection:
-    """Map frame to pixels: the world's bounds, centred, as large as the picture allows; x to the right, y up."""
+    """Map frame to pixels: bounds (x0, y0, x1, y1), centred, as large as the picture allows; x to the right, y up."""
 
-    def __init__(self, world: WorldMap, width_px: int, height_px: int) -> None:
-        x0, y0, x1, y1 = world.bounds_m
+    def __init__(self, bounds_m: Bounds, width_px: int, height_px: int) -> None:
+        x0, y0, x1, y1 = bounds_m
         self.px_per_m = min(width_px / (x1 - x0 + 2 * _MARGIN_M), height_px / (y1 - y0 + 2 * _MARGIN_M))
         self._origin = np.array(
             [width_px / 2 - self.px_per_m * (x0 + x1) / 2, height_px / 2 + self.px_per_m * (y0 + y1) / 2]
@@ -62,9 +76,13 @@ class Projection:
 
 def draw_map(content: MapContent, width: int, height: int, *, text_px: int = 14) -> Image.Image:
     """The map as an RGB picture of that size."""
-    to_px = Projection(content.world, width, height)
-    canvas = Canvas(width, height, style.CARD)
-    _floor(canvas, to_px, content.world)
+    to_px = Projection(content.shown_m, width, height)
+    road = content.world.road
+    canvas = Canvas(width, height, style.CARD if road is None else style.GROUND)
+    if road is None:
+        _floor(canvas, to_px, content.world)
+    else:
+        draw_road(canvas, to_px, to_px.px_per_m, road)
     for obstacle in content.obstacles:
         canvas.polygon(
             to_px(_corners((obstacle.x_m, obstacle.y_m, obstacle.yaw_rad), obstacle.half_x_m, obstacle.half_y_m)),
@@ -84,16 +102,22 @@ def draw_map(content: MapContent, width: int, height: int, *, text_px: int = 14)
         at = to_px((mover.x_m, mover.y_m))
         tip = to_px((mover.x_m + mover.vx_mps * _ARROW_S, mover.y_m + mover.vy_mps * _ARROW_S))
         canvas.arrow(at, tip, style.MOVER, 2.2, 9.0)
-        canvas.disc(at, max(4.0, mover.radius_m * to_px.px_per_m), style.MOVER, style.CARD, 1.5)
+        if mover.half_x_m > 0.0:
+            box = _corners((mover.x_m, mover.y_m, mover.yaw_rad), mover.half_x_m, mover.half_y_m)
+            canvas.polygon(to_px(box), style.MOVER, style.CARD, 1.5)
+        else:
+            canvas.disc(at, max(4.0, mover.radius_m * to_px.px_per_m), style.MOVER, style.CARD, 1.5)
+    if road is not None:
+        draw_lights(canvas, to_px, road.lights, content.lights)
     for _, x, y, _ in content.targets:
         canvas.disc(to_px((x, y)), 5.0, style.ACCENT, style.CARD, 1.6)
-    half = content.footprint_m[0] / 2, content.footprint_m[1] / 2
+    body = (*content.footprint_m, content.center_x_m)
     if content.start is not None:
-        canvas.polygon(to_px(_corners(content.start, *half)), style.CARD, style.DRIVEN, 1.8)
-        canvas.polygon(to_px(_nose(content.start, *half)), style.DRIVEN)
+        canvas.polygon(to_px(turned(content.start, _body(*body))), style.CARD, style.DRIVEN, 1.8)
+        canvas.polygon(to_px(turned(content.start, _nose(*body))), style.DRIVEN)
     if content.end is not None:
-        canvas.polygon(to_px(_corners(content.end, *half)), style.DRIVEN, style.CARD, 1.4)
-        canvas.polygon(to_px(_nose(content.end, *half)), style.CARD)
+        canvas.polygon(to_px(turned(content.end, _body(*body))), style.DRIVEN, style.CARD, 1.4)
+        canvas.polygon(to_px(turned(content.end, _nose(*body))), style.CARD)
     image = Image.fromarray(canvas.finish())
     _letter(image, content, to_px, text_px)
     return image
@@ -112,17 +136,15 @@ def _floor(canvas: Canvas, to_px: Projection, world: WorldMap) -> None:
 
 
 def _corners(pose: ArrayLike, half_x: float, half_y: float) -> np.ndarray:
-    return _turned(pose, np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * [half_x, half_y])
+    return turned(pose, _body(2 * half_x, 2 * half_y, 0.0))
 
 
-def _nose(pose: ArrayLike, half_x: float, half_y: float) -> np.ndarray:
-    return _turned(pose, np.array([[0.75, 0.0], [0.05, 0.55], [0.05, -0.55]]) * [half_x, half_y])
+def _body(length: float, width: float, center_x: float) -> np.ndarray:
+    return np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * [length / 2, width / 2] + [center_x, 0.0]
 
 
-def _turned(pose: ArrayLike, points: np.ndarray) -> np.ndarray:
-    x, y, yaw = np.asarray(pose, float)
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return points @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+def _nose(length: float, width: float, center_x: float) -> np.ndarray:
+    return np.array([[0.75, 0.0], [0.05, 0.55], [0.05, -0.55]]) * [length / 2, width / 2] + [center_x, 0.0]
 
 
 def _place_mark(canvas: Canvas, at: np.ndarray, *, home: bool) -> None:
@@ -133,8 +155,11 @@ def _place_mark(canvas: Canvas, at: np.ndarray, *, home: bool) -> None:
 def _letter(image: Image.Image, content: MapContent, to_px: Projection, text_px: int) -> None:
     """Write names where they cover nothing: targets first, then places, then start and scale."""
     draw = ImageDraw.Draw(image)
-    x0, y0, x1, y1 = content.world.bounds_m
-    room = (*to_px((x0, y1)), *to_px((x1, y0)))
+    x0, y0, x1, y1 = content.shown_m
+    left, top = to_px((x0, y1))
+    right, bottom = to_px((x1, y0))
+    room = (max(left, 0.0), max(top, 0.0), min(right, image.width), min(bottom, image.height))
+    places = [place for place in content.world.places if _inside(to_px((place.x_m, place.y_m)), room)]
     busy = [to_px(path) for path in (content.driven, content.planned, content.truth) if len(path)]
     busy += [to_px([(m.x_m, m.y_m), (m.x_m + m.vx_mps, m.y_m + m.vy_mps)]) for m in content.movers]
     labeller = Labeller(
@@ -142,21 +167,25 @@ def _letter(image: Image.Image, content: MapContent, to_px: Projection, text_px:
     )
     for _, x, y, _ in content.targets:
         labeller.reserve(_around(to_px((x, y)), 7))
-    for place in content.world.places:
+    for place in places:
         labeller.reserve(_around(to_px((place.x_m, place.y_m)), 7))
+    if content.world.road is not None:
+        for head in content.world.road.lights.values():
+            labeller.reserve(_around(to_px((head.x_m, head.y_m)), 8))
     for obstacle in content.obstacles:
         labeller.reserve(
             _around(to_px((obstacle.x_m, obstacle.y_m)), max(obstacle.half_x_m, obstacle.half_y_m) * to_px.px_per_m)
         )
     for pose in (content.start, content.end):
         if pose is not None:
-            labeller.reserve(_around(to_px(pose), content.footprint_m[0] / 2 * to_px.px_per_m))
+            labeller.reserve(_around(to_px(turned(pose, np.array([[content.center_x_m, 0.0]]))[0]),
+                                     content.footprint_m[0] / 2 * to_px.px_per_m))
     _scale_bar(draw, to_px, labeller, room)
     for badge, x, y, label in content.targets:
         text = shorten(label, text_px, 190)
         box = labeller.find(to_px((x, y)), *pill_size(badge, text, text_px), 9)
         pill(image, (box[0], box[1]), badge, text, text_px)
-    for place in content.world.places:
+    for place in places:
         name, home = place.names[0], place.id == content.world.home
         if any(math.dist((x, y), (place.x_m, place.y_m)) < 0.05 for _, x, y, _ in content.targets):
             continue  # it has its step's label
@@ -172,15 +201,20 @@ def _letter(image: Image.Image, content: MapContent, to_px: Projection, text_px:
             draw_text(draw, (box[0], box[3] - 3), word, text_px, style.DRIVEN, bold=True, halo=style.FLOOR)
 
 
+def _inside(at: np.ndarray, room: Sequence[float]) -> bool:
+    return bool(room[0] <= at[0] <= room[2] and room[1] <= at[1] <= room[3])
+
+
 def _around(at: np.ndarray, radius: float) -> tuple[float, float, float, float]:
     return at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, to_px: Projection, labeller: Labeller, room: Sequence[float]) -> None:
-    length, right, bottom = 2 * to_px.px_per_m, room[2] - 12, room[3] - 12
+    metres = next((m for m in _SCALES_M if m * to_px.px_per_m >= _SCALE_PX), _SCALES_M[-1])
+    length, right, bottom = metres * to_px.px_per_m, room[2] - 12, room[3] - 12
     left = right - length
     draw.line([(left, bottom - 5), (left, bottom), (right, bottom), (right, bottom - 5)], style.MUTED, 2)
-    draw_text(draw, ((left + right) / 2, bottom - 5), "2 m", 12, style.MUTED, anchor="ms", halo=style.FLOOR)
+    draw_text(draw, ((left + right) / 2, bottom - 5), f"{metres} m", 12, style.MUTED, anchor="ms", halo=style.FLOOR)
     labeller.reserve((left, bottom - 18, right, bottom + 2))
 
 

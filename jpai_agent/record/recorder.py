@@ -71,8 +71,10 @@ class RunRecorder:
         episode = {"robot": robot.name, "world": world_map.name} | dict(episode or {})
         about = {
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "map": world_map,
+            # the road is that of the world of this name
+            "map": replace(world_map, road=None),
             "footprint_m": [robot.length_m, robot.width_m],
+            "center_x_m": robot.center_x_m,
         }
         write_json(self.folder / "episode.json", episode | about)
         self._events = Lines(self.folder / "events.jsonl")

@@ -14,8 +14,9 @@ import numpy as np
 
 from jpai_agent.control import Program
 from jpai_agent.plan import ActionPlan, Step, Target
-from jpai_agent.world.map import Place, WorldMap
-from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene
+from jpai_agent.world.map import Place, WorldMap, load_map
+from jpai_agent.world.road import RoadMap
+from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene, SeenLight
 
 
 @dataclass
@@ -63,13 +64,15 @@ class Turn:
 
 @dataclass
 class RunFolder:
-    """A run: what episode.json says, the map, the robot's (length, width), and the turns in order."""
+    """A run: what episode.json says, the map, the robot's (length, width), how far its middle is ahead of base_link, and the
+    turns in order."""
 
     folder: Path
     episode: dict[str, Any]
     world: WorldMap
     footprint_m: tuple[float, float]
     turns: list[Turn]
+    center_x_m: float = 0.0
 
 
 def load_run(folder: Path | str) -> RunFolder:
@@ -86,7 +89,8 @@ def load_run(folder: Path | str) -> RunFolder:
             turns[snapshot["turn"]].last_scene = scene_from_dict(snapshot["scene"])
     _drive(folder / "trajectory.csv", turns)
     length, width = episode["footprint_m"]
-    return RunFolder(folder, episode, _map(episode["map"]), (length, width), [turns[i] for i in sorted(turns)])
+    return RunFolder(folder, episode, _map(episode["map"]), (length, width), [turns[i] for i in sorted(turns)],
+                     episode.get("center_x_m", 0.0))
 
 
 def plan_from_dict(data: Mapping[str, Any]) -> ActionPlan:
@@ -105,13 +109,23 @@ def plan_from_dict(data: Mapping[str, Any]) -> ActionPlan:
 def scene_from_dict(data: Mapping[str, Any]) -> Scene:
     """The scene of a snapshot in scene.json."""
     obstacles, movers = tuple(Obstacle(**o) for o in data["obstacles"]), tuple(Mover(**m) for m in data["movers"])
-    return Scene(data["id"], data["stamp_s"], RobotState(**data["robot"]), obstacles, movers)
+    lights = tuple(SeenLight(**light) for light in data.get("lights", ()))
+    return Scene(data["id"], data["stamp_s"], RobotState(**data["robot"]), obstacles, movers, lights, data.get("camera_s"))
 
 
 def _map(data: Mapping[str, Any]) -> WorldMap:
-    places = tuple(Place(p["id"], tuple(p["names"]), p["x_m"], p["y_m"], p["yaw_rad"]) for p in data["places"])
+    places = tuple(
+        Place(p["id"], tuple(p["names"]), p["x_m"], p["y_m"], p["yaw_rad"], p.get("kind", "")) for p in data["places"])
     x0, y0, x1, y1 = data["bounds_m"]
-    return WorldMap(data["name"], (x0, y0, x1, y1), places, data["home"])
+    return WorldMap(data["name"], (x0, y0, x1, y1), places, data["home"], road_of(data["name"]))
+
+
+def road_of(world: str) -> RoadMap | None:
+    """The road of a world, which is too large for the folder of each run; None where there is none."""
+    try:
+        return load_map(world).road
+    except ValueError:
+        return None
 
 
 def _json(path: Path) -> Any:

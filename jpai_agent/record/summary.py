@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jpai_agent.record import style, words
-from jpai_agent.record.map_view import Labeller, MapContent, draw_map
+from jpai_agent.record.map_view import Bounds, Labeller, MapContent, draw_map
 from jpai_agent.record.run_folder import RunFolder, Turn, load_run
 from jpai_agent.record.shapes import badge, chip, framed, pill, pill_size, rounded
 from jpai_agent.record.text import Color, draw_text, fit, shorten, width_px, wrap
@@ -24,6 +24,8 @@ _MAP = (786, 160, _RIGHT, 706)
 _STEPS = (_LEFT, 726, 762, 872)
 _TILES = (786, 726, _RIGHT, 872)
 _LEGEND_PX = 32
+# of a road that is shown around a way: beside the way, and at least
+_MARGIN_M, _LEAST_M = 14.0, np.array([80.0, 56.0])
 _TONES: dict[str, tuple[Color, Color]] = {
     "good": (style.GOOD, style.GOOD_PALE),
     "warn": (style.WARN, style.WARN_PALE),
@@ -65,7 +67,7 @@ def page(run: RunFolder, turn: Turn, *, judged: bool = False, outlines: Sequence
     _photo(image, turn)
     _map(image, run, turn, judged, outlines)
     _step_list(image, run, turn)
-    _tiles(image, turn)
+    _tiles(image, run, turn)
     return image
 
 
@@ -203,7 +205,22 @@ def map_content(run: RunFolder, turn: Turn, *, truth: bool = False, outlines: Se
         start,
         driven[-1] if len(driven) else None,
         outlines,
+        run.center_x_m,
+        () if scene is None or last is None else scene.lights or last.lights,
+        None if run.world.road is None else _around_way(run.world.bounds_m, [driven, turn.planned, start]),
     )
+
+
+def _around_way(bounds_m: Bounds, ways: Sequence[np.ndarray | None]) -> Bounds:
+    """(x0, y0, x1, y1) around what was driven and planned, within a world that is too large to be shown as a whole."""
+    points = [np.asarray(way, float).reshape(-1, way.shape[-1])[:, :2] for way in ways if way is not None and len(way)]
+    if not points:
+        return bounds_m
+    every = np.concatenate(points)
+    low, high = every.min(axis=0) - _MARGIN_M, every.max(axis=0) + _MARGIN_M
+    grow = np.maximum(_LEAST_M - (high - low), 0.0) / 2
+    (x0, y0), (x1, y1) = (low - grow).tolist(), (high + grow).tolist()
+    return x0, y0, x1, y1
 
 
 def _legend(image: Image.Image, left_base: tuple[float, float], turn: Turn, truth: bool, outlines: bool) -> None:
@@ -225,6 +242,8 @@ def _legend(image: Image.Image, left_base: tuple[float, float], turn: Turn, trut
         entries.append(("box", "障害物", style.OBSTACLE))
     if scene is not None and scene.movers:
         entries.append(("disc", "人・動くもの", style.MOVER))
+    if scene is not None and scene.lights:
+        entries.append(("disc", "信号", style.INK))
     for kind, word, color in entries:
         middle = y - 5
         if kind == "dashed":
@@ -296,11 +315,11 @@ def _step_seconds(turn: Turn) -> dict[int, float]:
     return spent
 
 
-def _tiles(image: Image.Image, turn: Turn) -> None:
+def _tiles(image: Image.Image, run: RunFolder, turn: Turn) -> None:
     left, top, right, bottom = _TILES
     rounded(image, _TILES, 10, style.CARD, style.EDGE)
     draw = ImageDraw.Draw(image)
-    tiles = _measured(turn)
+    tiles = _measured(run, turn)
     width = (right - left) / len(tiles)
     for index, (name, value, color, notes) in enumerate(tiles):
         x = left + index * width + 22
@@ -313,7 +332,7 @@ def _tiles(image: Image.Image, turn: Turn) -> None:
             draw_text(draw, (x, top + 106 + row * 24), shorten(note, 15, width - 30), 15, style.SOFT_INK)
 
 
-def _measured(turn: Turn) -> list[tuple[str, str, Color, list[str]]]:
+def _measured(run: RunFolder, turn: Turn) -> list[tuple[str, str, Color, list[str]]]:
     """(name, value, colour, notes) of the figures below the map."""
     verdict = turn.verdict
     thought = "—" if turn.plan_ms is None else f"{turn.plan_ms:.0f} ms"
@@ -333,11 +352,15 @@ def _measured(turn: Turn) -> list[tuple[str, str, Color, list[str]]]:
     way_m = float(np.linalg.norm(np.diff(drove[:, :2], axis=0), axis=1).sum()) if len(drove) else 0.0
     actual = [f"実際 {words.seconds(sum(spent.values()))}", f"走行 {way_m:.1f} m"] if spent else ["走行なし"]
     expected = words.seconds(verdict["duration_s"]) if verdict["status"] == "pass" else "—"
-    speed = [f"最高 {verdict['peak_speed_mps']:.2f} m/s"] if verdict["peak_speed_mps"] else []
+    road = run.world.road is not None
+    to_what = "人・車・物まで" if road else "障害物や壁まで"
+    speed = [words.speed(verdict["peak_speed_mps"], road=road)] if verdict["peak_speed_mps"] else []
+    if verdict.get("min_ttc_s") is not None:
+        speed.append(f"接触までの時間 {verdict['min_ttc_s']:.1f} 秒")
     cost = "—" if turn.rehearse_ms is None else f"リハーサル {turn.rehearse_ms / 1000:.2f} 秒"
     return [
         ("リハーサル", words.verdict_counts(verdict), color, rehearsal),
-        ("最小すきま", words.metres(verdict["min_clearance_m"]), style.INK, ["障害物や壁まで", *speed]),
+        ("最小すきま", words.metres(verdict["min_clearance_m"]), style.INK, [to_what, *speed]),
         ("見込み", expected, style.INK, actual),
         ("計画の計算", thought, style.INK, [cost]),
     ]

@@ -31,6 +31,17 @@ FINDINGS = {
     "diverged": "計算が発散",
     "blocked": "道がふさがる",
     "no_path": "道がない",
+    "near_miss": "あわや接触",
+    "red_light": "赤信号を越える",
+    "stop_sign": "一時停止しない",
+    "crosswalk": "横断者の妨げ",
+    "speed_limit": "速度超過",
+    "centre_line": "中央線を越える",
+    "off_road": "道から外れる",
+    "slide": "滑って流れる",
+    "target_lost": "相手を見失う",
+    "not_found": "見つからない",
+    "stuck": "動けない",
 }
 # outcome → (word, tone)
 _OUTCOMES = {
@@ -65,7 +76,7 @@ def outcome(decision: str | None, ended: str | None) -> tuple[str, str]:
 def step_title(step: Step, world: WorldMap) -> str:
     """A step in a few words, as the robot itself would say it."""
     places = {place.id: place.names[0] for place in world.places}
-    return plan_reply(ActionPlan("act", (step,)), places, world.home).rstrip("。")
+    return plan_reply(ActionPlan("act", (step,)), places, world.home, vehicle=world.road is not None).rstrip("。")
 
 
 def verdict_counts(verdict: Mapping[str, Any]) -> str:
@@ -94,6 +105,11 @@ def finding(verdict: Mapping[str, Any]) -> str:
 def metres(value: float | None) -> str:
     """「0.42 m」; a dash where there was nothing to measure."""
     return "—" if value is None or not math.isfinite(value) else f"{value:.2f} m"
+
+
+def speed(value_mps: float, *, road: bool) -> str:
+    """「最高 24 km/h」 on the road, 「最高 0.80 m/s」 elsewhere."""
+    return f"最高 {value_mps * 3.6:.0f} km/h" if road else f"最高 {value_mps:.2f} m/s"
 
 
 def seconds(value: float | None) -> str:

@@ -59,7 +59,7 @@ def test_the_point_is_marked_where_the_plan_has_it(run: MadeUpRun, folder: Path)
 def test_driven_and_rehearsed_ways_are_on_the_map(run: MadeUpRun, folder: Path) -> None:
     content = summary.map_content(load_run(folder), load_run(folder).turns[0])
     picture = draw_map(content, 762, 504)
-    to_px = Projection(run.world, 762, 504)
+    to_px = Projection(run.world.bounds_m, 762, 504)
     at = np.round(to_px(content.driven[:: len(content.driven) // 9])).astype(int)
     pixels = np.asarray(picture, int)[at[1:-1, 1], at[1:-1, 0]]
     # the path, or a dash of the plan on it

@@ -189,9 +189,13 @@ class Goal:
             self._result = self.handle.get_result_async()
         return self.handle is not None
 
+    def ended(self) -> bool:
+        """The result is there."""
+        return self._result.done()
+
     def result(self, timeout_s: float = 30.0) -> ExecuteInstruction.Result:
         """The result, once it is there."""
-        assert self.person.until(self._result.done, timeout_s), "the goal does not end"
+        assert self.person.until(self.ended, timeout_s), "the goal does not end"
         self.status = self._result.result().status
         return self._result.result().result
 
@@ -206,6 +210,12 @@ def domain() -> int:
 
 
 @pytest.fixture(scope="module")
+def world() -> str:
+    """The world that the graph is for."""
+    return "yard"
+
+
+@pytest.fixture(scope="module")
 def graph_files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("graph")
     (folder / "table.json").write_text(json.dumps(TABLE, ensure_ascii=False), encoding="utf-8")
@@ -213,11 +223,11 @@ def graph_files(tmp_path_factory) -> Path:
     return folder
 
 
-def stand_in_graph(folder: Path, domain: int) -> tuple[Process, ...]:
-    """The graph with the table in the model's place."""
+def stand_in_graph(folder: Path, domain: int, world: str) -> tuple[Process, ...]:
+    """The graph of a world with the table in the model's place."""
     endpoint = default_endpoint(domain)
     stand_in = Process("vlm_server", "stand_in_model", False, arguments=(endpoint, str(folder / "table.json")))
-    graph = processes(scene_file=str(folder / "scene.json"), vlm_endpoint=endpoint)
+    graph = processes(world, scene_file=str(folder / "scene.json"), vlm_endpoint=endpoint)
     # fewer rollouts than for people: the graph is tried here, not the twin
     twin = next(process for process in graph if process.name == "twin_node")
     quick = replace(twin, parameters={**twin.parameters, "rollouts": 8})
@@ -226,11 +236,13 @@ def stand_in_graph(folder: Path, domain: int) -> tuple[Process, ...]:
 
 
 @pytest.fixture(scope="module")
-def supervisor(graph_files, domain):
+def supervisor(graph_files, domain, world):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{HERE}:{ROOT}")
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        with Supervisor(stand_in_graph(graph_files, domain), domain_id=domain, log_dir=graph_files / "log") as running:
+        with Supervisor(
+            stand_in_graph(graph_files, domain, world), domain_id=domain, log_dir=graph_files / "log"
+        ) as running:
             running.wait_ready(90.0)
             yield running
 

@@ -346,7 +346,9 @@ class Trainer:
             [{"params": rest, "lr": rate}, {"params": tower, "lr": rate * tower_rate}],
             minutes * 60,
         )
-        (self.out / f"{name}.words.json").write_text(json.dumps(self.codec.strings, ensure_ascii=False), encoding="utf-8")
+        if not loop.rank:
+            words = json.dumps(self.codec.strings, ensure_ascii=False)
+            (self.out / f"{name}.words.json").write_text(words, encoding="utf-8")
         rng = np.random.default_rng((self.seed, loop.rank, loop.step_count, 2))
         some, all_ = (self.groups(frames, per_frame, kept, rng) for kept in (patches, 240))
 

@@ -64,7 +64,7 @@ def judge_road(recording: RoadRecording, others: Others, road: RoadMap, signals:
         if outcome not in ("done", "under_way"):
             first.setdefault(outcome, int(recording.ends[i]) - 1)
         # only what happens up to the first contact was foretold
-        until = first.get("collision", rows)
+        until = first.get("collision", len(alive))
         first = {name: row for name, row in first.items() if row <= until}
         for name in first:
             violations[name] = violations.get(name, 0) + 1

@@ -26,6 +26,8 @@ from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
 PATH_STEP_S = 0.2
+# from this speed on its measurement has its full error
+TURNING_MPS = 0.5
 # what may hold a car up: a light ahead that is not green, whose head is beyond the crossing, and anybody so near; one that stands
 # for so long without has no reason to
 HEAD_AHEAD_M, SOMEBODY_M, IDLE_S = 50.0, 30.0, 10.0
@@ -96,8 +98,10 @@ class _Drives:
             ends[active] = tick + 1
             movers, mover_boxes = self.traffic.told(cars.pose)
             lights = self.signals.told(tick, cars.pose)
+            # wheels that stand are known to stand
+            turning = np.minimum(np.abs(cars.speed[:, :1]) / TURNING_MPS, 1.0)
             view = View(scene.stamp_s + tick * self.tick_s, cars.pose + drawn.pose_errors[tick],
-                        cars.speed + drawn.speed_errors[tick], boxes, movers, mover_ids, box_ids, mover_boxes, lights,
+                        cars.speed + turning * drawn.speed_errors[tick], boxes, movers, mover_ids, box_ids, mover_boxes, lights,
                         self.signals.ids)
             before = runner.segment.copy()
             command = carry_on if tick * self.tick_s < lead_s else runner.tick(view, self.tick_s)

@@ -43,8 +43,9 @@ def motion_of(skill: str) -> Motion:
 
 
 def new_cruise_mps(step: Step, cruise_mps: float, robot: RobotSpec) -> float:
-    """The top speed that a `set_speed` step makes of the present one, within what the robot can."""
-    wanted = step.args["speed"] if "speed" in step.args else cruise_mps * step.args["factor"]
+    """The top speed that a `set_speed` step makes of the present one, within what the robot can; cars are told km/h."""
+    unit = 1.0 if robot.ackermann is None else 1 / 3.6
+    wanted = step.args["speed"] * unit if "speed" in step.args else cruise_mps * step.args["factor"]
     return round(min(max(float(wanted), SLOWEST_MPS), robot.limits.forward_mps), 3)
 
 

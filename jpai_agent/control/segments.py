@@ -24,8 +24,11 @@ class Segment:
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Segment:
         """The segment of such values, the kind left out. Raises TypeError or ValueError for what it could not have."""
-        points = {name: points_of(values[name]) for name in ("points", "way") if name in values}
-        return cls(**{**values, **points})
+        values = dict(values)
+        for name in ("points", "way"):
+            if name in values:
+                values[name] = points_of(values[name])
+        return cls(**values)
 
 
 def points_of(values: Any) -> tuple[tuple[float, float], ...]:

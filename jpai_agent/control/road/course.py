@@ -20,6 +20,8 @@ ASIDE_MPS2, SLOWING_MPS2, TOP_MPS = 1.75, 1.6, 29 / 3.6
 # a drive this slow is a manoeuvre: it may come nearer to things
 MANOEUVRE_MPS = 2.0
 REVERSE_SHARE = 0.85
+# part of the steering rate that a course may need, and how slow it is driven at most for that
+STEER_SHARE, SLOWEST_MPS = 0.75, 0.5
 # how far ahead and behind of where a robot was it looks for itself, and how far when it begins
 BEHIND_M, AHEAD_M, FIRST_M = 1.0, 3.0, 25.0
 FAR_M = 1e6
@@ -62,6 +64,7 @@ class Course:
         cruise = np.minimum(cruise[np.minimum(np.searchsorted(self.ends_m, at - 1e-6), len(cruise) - 1)], top)
         self.slow = cruise <= MANOEUVRE_MPS
         most = np.minimum(cruise, np.sqrt(ASIDE_MPS2 / np.maximum(np.abs(self.curvature), 1e-4)))
+        most = np.minimum(most, _steering_mps(self.curvature, robot))
         # slow down before a curve, not in it
         slack = 2 * SLOWING_MPS2 * at
         squares = np.minimum.accumulate((most**2 + slack)[::-1])[::-1] - slack
@@ -69,12 +72,12 @@ class Course:
 
     def index(self, along_m: np.ndarray) -> np.ndarray:
         """Index of the point nearest to lengths along it."""
-        return np.clip((along_m / STEP_M + 0.5).astype(int), 0, len(self.points) - 1)
+        return np.minimum(np.maximum((along_m / STEP_M + 0.5).astype(int), 0), len(self.points) - 1)
 
     def pose_at(self, along_m: np.ndarray) -> np.ndarray:
         """(..., 3) x, y and direction of travel at lengths along it; straight on beyond its ends."""
-        inside = np.clip(along_m, 0.0, self.length_m)
-        at = np.clip(inside / STEP_M, 0, len(self.points) - 1 - 1e-6)
+        inside = np.minimum(np.maximum(along_m, 0.0), self.length_m)
+        at = np.minimum(inside / STEP_M, len(self.points) - 1 - 1e-6)
         low = at.astype(int)
         share = at - low
         heading = self.heading[low] * (1 - share) + self.heading[low + 1] * share
@@ -85,7 +88,7 @@ class Course:
     def locate(self, pose: np.ndarray, along_m: np.ndarray, fresh: np.ndarray) -> Place:
         """Where robots at poses (R, 3) are that were along_m (R,) along it; `fresh` (R,) ones have just begun."""
         window = np.arange(round((BEHIND_M + AHEAD_M) / STEP_M)) - round(BEHIND_M / STEP_M)
-        near = np.clip(self.index(along_m)[:, None] + window, 0, len(self.points) - 1)
+        near = np.minimum(np.maximum(self.index(along_m)[:, None] + window, 0), len(self.points) - 1)
         away = self.points[near] - pose[:, None, :2]
         row = np.arange(len(pose))
         nearest = near[row, np.argmin((away * away).sum(axis=2), axis=1)]
@@ -113,9 +116,17 @@ class Course:
 
     def curvature_at(self, along_m: np.ndarray) -> np.ndarray:
         """(...) curvature at lengths along it, to the left per metre of travel."""
-        at = np.clip(along_m / STEP_M, 0, len(self.points) - 1 - 1e-6)
+        at = np.minimum(np.maximum(along_m / STEP_M, 0), len(self.points) - 1 - 1e-6)
         low = at.astype(int)
         return self.curvature[low] + (self.curvature[low + 1] - self.curvature[low]) * (at - low)
+
+
+def _steering_mps(curvature: np.ndarray, robot: RobotSpec) -> np.ndarray:
+    """(P,) speed at which the steering still follows a course."""
+    assert robot.ackermann is not None
+    steer = np.arctan(robot.ackermann.wheelbase_m * curvature)
+    slope = np.abs(np.gradient(steer, STEP_M)) if len(steer) > 1 else np.zeros(1)
+    return np.maximum(STEER_SHARE * robot.ackermann.steer_rate_radps / np.maximum(slope, 1e-3), SLOWEST_MPS)
 
 
 def _joined(drives: Sequence[RoadDrive]) -> tuple[np.ndarray, np.ndarray, list[Mark], list[float]]:

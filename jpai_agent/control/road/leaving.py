@@ -15,18 +15,18 @@ from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.world.road import CarPark, Slot
 
 if TYPE_CHECKING:
+    from jpai_agent.control.road.lines import Line
     from jpai_agent.control.road.making import Making
 
 # things this near are reckoned with; lanes this near are turned onto
 AROUND_M, LANE_M = 30.0, 8.0
 
 
-def region_of(making: Making, park: CarPark, slots: list[Slot]) -> Region:
+def region_of(making: Making, park: CarPark, slots: list[Slot], line: Line) -> Region:
     """Where a car may be that goes between a car park's lane and some of its slots."""
     x0, y0, x1, y1 = park.aisle_m
     aisle = [(x0 + x1) / 2, (y0 + y1) / 2, 0.0, (x1 - x0) / 2 + 0.05, (y1 - y0) / 2 + 0.8]
     areas = [aisle] + [[s.x_m, s.y_m, s.yaw_rad, s.length_m / 2 + 0.8, s.width_m / 2 + 0.1] for s in slots]
-    line = making.network.line(park.lane)
     lane = making.network.road.lanes[park.lane]
     # the lane's own half and the shoulder: to the left it reaches further than to the right
     middle = line.at(np.arange(0.0, line.length_m, 0.5), making.network.road.shoulder_m / 2)[:, :2]
@@ -57,8 +57,9 @@ def leave(making: Making) -> bool:
         inside = [s for s in park.slots if math.hypot(s.x_m - x, s.y_m - y) < s.length_m]
         if not inside and not (x0 < x < x1 and y0 - 1.0 < y < y1):
             continue
-        region = region_of(making, park, inside or list(park.slots[:1]))
-        strokes, _ = to_lane(making.pose, making.network.line(park.lane), region, making.robot)
+        line = making.network.line(park.lane)
+        region = region_of(making, park, inside or list(park.slots[:1]), line)
+        strokes, _ = to_lane(making.pose, line, region, making.robot)
         add_strokes(making, strokes, rests=strokes[-1].reverse)
         _merges(making)
         return True

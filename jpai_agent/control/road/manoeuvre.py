@@ -19,14 +19,18 @@ from jpai_agent.world.robot import RobotSpec
 
 # length of an arc, the points on it, curvatures as shares of the tightest, and the part of that which is used
 ARC_M, POINTS, LEVELS, TIGHT_SHARE = 0.75, 3, (-1.0, -0.5, 0.0, 0.5, 1.0), 0.93
+# a stroke back this near to the lane's middle counts so much more: others drive there
+ROAD_M, ROAD_COST = 3.2, 3.0
 # states are told apart by so much
-CELL_M, CELL_RAD = 0.3, math.radians(7.0)
+CELL_M, CELL_RAD = 0.5, math.radians(10.0)
 # what a metre back, a change of direction and one of curvature count in metres; how greedy the search is
 BACK_COST, CUSP_COST, BEND_COST, GREED = 1.15, 4.0, 0.25, 1.6
 # on the lane within this; from there a curve of so many metres takes it up
-ON_LANE_M, ON_LANE_RAD, JOIN_M = 0.45, math.radians(11.0), 7.0
+ON_LANE_M, ON_LANE_RAD, JOIN_M = 0.45, math.radians(11.0), 5.0
 GAP_M = 0.25
-MOST_STATES = 9000
+MOST_STATES, MOST_BACKING = 4000, 1500
+# ways forward into the lane, beside it at first
+BLENDS_M = (15.0, 12.5, 10.5)
 MANOEUVRE_MPS = 1.2
 
 
@@ -84,7 +88,8 @@ def to_lane(pose: np.ndarray, lane: Line, region: Region, robot: RobotSpec, *, f
     Raises:
         ProgramError: "no_path".
     """
-    # an end that was driven to backwards must leave the joining curve behind it, not ahead
+    if not backing and (simple := _backed_out(pose, lane, region, robot, from_m)) is not None:
+        return simple
     found = _search(pose, lane, region, robot, from_m, backing)
     if found is None:
         raise ProgramError("no_path", f"no way between ({pose[0]:.1f}, {pose[1]:.1f}) and the lane")
@@ -103,6 +108,42 @@ def to_lane(pose: np.ndarray, lane: Line, region: Region, robot: RobotSpec, *, f
     else:
         strokes.append(Stroke(joined, backing))
     return strokes, along + way * JOIN_M
+
+
+def _backed_out(pose: np.ndarray, lane: Line, region: Region, robot: RobotSpec, from_m: float
+                ) -> tuple[list[Stroke], float] | None:
+    """Straight back, back round a quarter turn or so beside the lane, and forward into it; None where that does not fit."""
+    assert robot.ackermann is not None
+    radius = 1.0 / (TIGHT_SHARE * robot.ackermann.curvature_max_radpm)
+    along, _ = lane.nearest(float(pose[0]), float(pose[1]))
+    turn = float(wrap(lane.at(along)[2] - pose[2]))
+    if not math.radians(30) < abs(turn) < math.radians(150):
+        return None
+    back = -np.array([math.cos(pose[2]), math.sin(pose[2])])
+    side = -math.copysign(1.0, turn) * np.array([-math.sin(pose[2]), math.cos(pose[2])])
+    for straight in np.arange(0.0, 8.0, 0.25):
+        first = pose[:2] + back * np.linspace(0.0, straight, max(2, round(straight / 0.25) + 1))[:, None]
+        turned = np.linspace(0.0, abs(turn), 16)[1:, None]
+        arc = first[-1] + radius * (back * np.sin(turned) + side * (1.0 - np.cos(turned)))
+        yaw = np.concatenate([np.full(len(first), pose[2]), pose[2] + np.sign(turn) * turned[:, 0]])
+        out = np.concatenate([np.concatenate([first, arc]), yaw[:, None]], axis=1)
+        at, aside = lane.nearest(float(arc[-1, 0]), float(arc[-1, 1]))
+        if not region.free(out, robot).all():
+            continue
+        for length in BLENDS_M:
+            on = at + np.linspace(0.0, length, 40)
+            onto = lane.at(on, aside * (1.0 - _smooth((on - at) / length)))
+            step = np.gradient(onto[:, :2], axis=0)
+            onto[:, 2] = np.arctan2(step[:, 1], step[:, 0])
+            if at + length >= from_m and at + length < lane.length_m and region.free(onto, robot).all():
+                strokes = [Stroke(out[:, :2], True), Stroke(np.concatenate([arc[-1:], onto[1:, :2]]), False)]
+                return strokes, at + length
+    return None
+
+
+def _smooth(share: np.ndarray) -> np.ndarray:
+    """From 0 to 1 without slope or bend at either end."""
+    return share**3 * (10.0 - 15.0 * share + 6.0 * share**2)
 
 
 def reversed_strokes(strokes: list[Stroke]) -> list[Stroke]:
@@ -140,7 +181,7 @@ def _search(pose: np.ndarray, lane: Line, region: Region, robot: RobotSpec, from
     costs = [0.0]
     best: dict[tuple[int, ...], float] = {}
     heap: list[tuple[float, int]] = [(_guess(pose, lane), 0)]
-    while heap and len(nodes) < MOST_STATES:
+    while heap and len(nodes) < (MOST_BACKING if backing else MOST_STATES):
         _, at = heapq.heappop(heap)
         here, _, level, gear = nodes[at]
         along, aside = lane.nearest(here[0], here[1])
@@ -160,6 +201,8 @@ def _search(pose: np.ndarray, lane: Line, region: Region, robot: RobotSpec, from
                 continue
             cost = costs[at] + ARC_M * (1.0 if new_gear > 0 else BACK_COST) + BEND_COST * abs(new_level - level)
             cost += CUSP_COST if gear not in (0, new_gear) else 0.0
+            if new_gear < 0 and not backing and abs(aside) < ROAD_M:
+                cost += ROAD_COST
             end = arc[-1]
             key = (round(end[0] / CELL_M), round(end[1] / CELL_M), round(float(wrap(end[2])) / CELL_RAD), new_level, new_gear)
             if cost < best.get(key, math.inf) - 1e-9:

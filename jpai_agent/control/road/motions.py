@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from jpai_agent.control.motions import new_cruise_mps
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.road.making import LATER_M, Making
 from jpai_agent.control.road.passing import on_way, standing_boxes
@@ -15,7 +16,6 @@ from jpai_agent.control.road.rules import LINE_M
 from jpai_agent.control.road.segments import Branch, FollowVehicle, Mark
 from jpai_agent.control.segments import Say, Wait
 from jpai_agent.plan import Step
-from jpai_agent.world.robot import RobotSpec
 
 STANDOFF_M, SLOWEST_MPS = 2.0, 0.5
 # a turn is done this far beyond its crossing
@@ -50,26 +50,13 @@ def motion_of(skill: str) -> Motion:
     return _MOTIONS[skill]
 
 
-def new_cruise_mps(step: Step, cruise_mps: float, robot: RobotSpec, limit_mps: float) -> float:
-    """The top speed that a `set_speed` step makes of the present one.
-
-    Raises:
-        ProgramError: "too_fast" for a speed over the limit; a factor ends at it.
-    """
-    if "speed" in step.args:
-        wanted = float(step.args["speed"]) / 3.6
-        if wanted > limit_mps + 0.01:
-            raise ProgramError("too_fast", f"{step.args['speed']} km/h is over the limit of {limit_mps * 3.6:.0f} km/h")
-    else:
-        wanted = min(cruise_mps * float(step.args["factor"]), limit_mps)
-    return round(min(max(wanted, SLOWEST_MPS), robot.limits.forward_mps), 3)
-
-
 @motion("set_speed")
 def set_speed(step: Step, making: Making) -> None:
-    """Set the top speed of what follows, up to the limit of the road."""
+    """Set the top speed of what follows: over the limit it is not permitted, a factor ends at it."""
     limit = min(lane.speed_limit_mps for lane in making.network.road.lanes.values())
-    making.cruise_mps = new_cruise_mps(step, making.cruise_mps, making.robot, limit)
+    if float(step.args.get("speed", 0.0)) / 3.6 > limit + 0.01:
+        raise ProgramError("too_fast", f"{step.args['speed']} km/h is over the limit of {limit * 3.6:.0f} km/h")
+    making.cruise_mps = max(min(new_cruise_mps(step, making.cruise_mps, making.robot), limit), SLOWEST_MPS)
 
 
 @motion("drive")

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 
-from jpai_agent.control.geometry import footprint_gap_m
+from jpai_agent.control.geometry import footprint_gap_m, wrap
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.road.leaving import add_strokes, region_of
+from jpai_agent.control.road.lines import Line
 from jpai_agent.control.road.making import Making
-from jpai_agent.control.road.manoeuvre import MANOEUVRE_MPS, reversed_strokes, to_lane
+from jpai_agent.control.road.manoeuvre import MANOEUVRE_MPS, Stroke, reversed_strokes, to_lane
 from jpai_agent.control.road.motions import motion
 from jpai_agent.control.road.passing import standing_boxes
+from jpai_agent.control.segments import Wait
 from jpai_agent.plan import Step
 from jpai_agent.world.road import CarPark, Slot
 
@@ -22,8 +24,9 @@ TAKEN_M, SEEN_M = 0.15, 38.0
 AT_SLOT_M = 4.0
 # where the car decides, before the aisle's begin, how fast it comes there, and how slow it is where it turns in
 DECIDES_M, LOOKING_MPS = 12.0, 4.2
-# the footprint stands this far from the middle of the slot, towards its back
-DEEPER_M = 0.0
+# in a slot already within this; ways back before a car in the aisle turns in, and how far it looks ahead for that
+THERE_M, THERE_RAD = 0.35, math.radians(6)
+BACK_M, AHEAD_M = (0.0, 2.0, 4.0, 6.0), 15.0
 
 
 @motion("park")
@@ -34,13 +37,18 @@ def park(step: Step, making: Making) -> None:
     if away > SEEN_M and _approach(making, park, slots[0]):
         making.decides_later = True
         return
+    inside = [s for s in slots if _stands_in(making, s)]
+    if inside:
+        making.segments.append(Wait(making.step, making.cruise_mps, 0.5))
+        return
     free = [s for s in slots if not _taken(making, s)]
     if not free:
         raise ProgramError("slot_taken" if len(slots) == 1 else "no_free_slot", f"{', '.join(s.id for s in slots)} taken")
     error = ProgramError("no_path", "no way into a free slot")
     for slot in free:
         try:
-            _into(making, park, slot)
+            if not _from_aisle(making, park, slot):
+                _into(making, park, slot)
             return
         except ProgramError as failed:
             error = failed
@@ -114,24 +122,69 @@ def _to_lane_beside(making: Making, park: CarPark, slot: Slot) -> tuple[list[int
     return [*(before[:-1] if before[-1] == onward[0] else before), *onward], trip.length_m + found.along_m
 
 
+def _stands_in(making: Making, slot: Slot) -> bool:
+    """Whether the car stands in a slot already."""
+    goal = slot_pose(slot, making)
+    near = math.hypot(*(goal[:2] - making.pose[:2])) < THERE_M
+    return making.at_rest and near and abs(float(wrap(goal[2] - making.pose[2]))) < THERE_RAD
+
+
+def _from_aisle(making: Making, park: CarPark, slot: Slot) -> bool:
+    """Add the way into a slot of a car that stands in the aisle, backing first where it needs room; False where it does not."""
+    x0, y0, x1, y1 = park.aisle_m
+    x, y, yaw = (float(v) for v in making.pose)
+    if making.trip is not None or not (x0 - 2.0 < x < x1 + 2.0 and y0 - 1.5 < y < y1 + 2.0):
+        return False
+    region = region_of(making, park, [slot], making.network.line(park.lane))
+    for back in BACK_M:
+        begin = np.array([x - back * math.cos(yaw), y - back * math.sin(yaw), yaw])
+        out = np.linspace(making.pose[:2], begin[:2], max(2, round(back / 0.25) + 1))
+        if not region.free(np.concatenate([out, np.full((len(out), 1), yaw)], axis=1), making.robot).all():
+            continue
+        ahead = np.linspace(0.0, AHEAD_M, 60)[:, None] * np.array([math.cos(yaw), math.sin(yaw)])
+        try:
+            strokes, end = to_lane(slot_pose(slot, making), Line(begin[:2] + ahead), region, making.robot, backing=True)
+        except ProgramError:
+            continue
+        way = reversed_strokes(strokes)
+        lead_in = begin[:2] + np.linspace(0.0, end, max(2, round(end / 0.25) + 1))[:, None] * np.array(
+            [math.cos(yaw), math.sin(yaw)])
+        way[0] = Stroke(np.concatenate([lead_in[:-1], way[0].points]), False)
+        add_strokes(making, [Stroke(out, True), *way] if back else way, rests=True)
+        return True
+    return False
+
+
+def _line_to(making: Making, park: CarPark, lanes: list[int]) -> Line:
+    """The line that the car comes along: the car park's lane, and the lane before it where that leads straight into it."""
+    network = making.network
+    at = len(lanes) - 1 - lanes[::-1].index(park.lane)
+    before = [lane for lane in lanes[max(at - 1, 0):at] if network.road.lanes[lane].turn == "straight"]
+    return Line(np.concatenate([network.line(lane).points for lane in (*before, park.lane)]))
+
+
 def slot_pose(slot: Slot, making: Making) -> np.ndarray:
     """(3,) base_link of a car that stands in a slot."""
-    back = making.robot.center_x_m + DEEPER_M
+    back = making.robot.center_x_m
     return np.array([slot.x_m - back * math.cos(slot.yaw_rad), slot.y_m - back * math.sin(slot.yaw_rad), slot.yaw_rad])
 
 
 def _into(making: Making, park: CarPark, slot: Slot) -> None:
     """Add the way into a slot. Raises ProgramError("no_path")."""
     trip = making.under_way()
-    line = making.network.line(park.lane)
+    lanes, along = _to_lane_beside(making, park, slot)
+    line = _line_to(making, park, lanes)
     goal = slot_pose(slot, making)
     at_slot, _ = line.nearest(slot.x_m, slot.y_m)
-    region = region_of(making, park, [slot])
-    lanes, along = _to_lane_beside(making, park, slot)
+    region = region_of(making, park, [slot], line)
     # the earliest place on the lane that the car can still turn in from, as slow as that
     slowed = max(0.0, making.v_mps**2 - MANOEUVRE_MPS**2) / (2 * 2.0) if not trip.cuts else 4.0
     earliest = trip.length_m + slowed + 0.3 - along + at_slot
-    strokes, end = to_lane(goal, line, region, making.robot, from_m=max(earliest, 0.0), backing=True)
+    try:
+        strokes, end = to_lane(goal, line, region, making.robot, from_m=max(earliest, 0.0), backing=True)
+    except ProgramError:
+        # past where it could turn in forwards: in several strokes, the first one back
+        strokes, end = to_lane(goal, line, region, making.robot, from_m=max(earliest, 0.0))
     turn_in = along - at_slot + end
     making.go_to(turn_in, lanes)
     making.flush(rests=reversed_strokes(strokes)[0].reverse)

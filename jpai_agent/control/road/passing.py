@@ -19,8 +19,8 @@ SIDE_M, PERSON_SIDE_M, NEEDED_M, PERSON_NEEDED_M = 0.8, 1.2, 0.4, 0.8
 SWERVE_M, SHORTEST_M, STRAIGHT_M = 12.0, 6.5, 0.6
 # least room to things beside the way past, and between the car and the centre line where it keeps to its own lane
 LEAST_M, LINE_M = 0.35, 0.1
-# a vehicle in the middle of the lane this near before a light or a stop sign waits there
-QUEUE_LIGHT_M, QUEUE_SIGN_M, QUEUE_MIDDLE_M = 30.0, 12.0, 0.9
+# a vehicle in the middle of the lane this near before a stop line, or before another that waits, waits there
+QUEUE_M, QUEUE_MIDDLE_M = 7.0, 0.9
 # slower than this a mover stands
 STANDING_MPS = 0.3
 PERSON_M = 0.45
@@ -78,6 +78,7 @@ def shifts_round(way: Way, until_m: float, scene: Scene, network: Network, robot
     """
     things = standing_boxes(scene)
     shifts: list[Shift] = []
+    queue = _queue(way, things)
     for name, box, person in things:
         if name in ignored or float(((way.points - box[:2]) ** 2).sum(axis=1).min()) > NEAR_M**2:
             continue
@@ -86,7 +87,7 @@ def shifts_round(way: Way, until_m: float, scene: Scene, network: Network, robot
         if right > needed or left < -needed or begin > until_m + robot.front_m or end < -robot.rear_m:
             continue
         shift = _shift(way, until_m, network, robot, name, (begin, end, right, left), PERSON_SIDE_M if person else SIDE_M)
-        if shift is not None and not _queues(way, begin, (right + left) / 2):
+        if shift is not None and name not in queue:
             shifts.append(shift)
     shifts = _merged(sorted(shifts, key=lambda s: s.begin_m))
     return [s for s in shifts if _fits(way, s, things, robot, network)]
@@ -129,12 +130,21 @@ def _outside_crossings(way: Way, shift: Shift) -> Shift | None:
     return shift
 
 
-def _queues(way: Way, begin: float, middle: float) -> bool:
-    """Whether a thing stands where one waits for a light or at a stop sign."""
-    if abs(middle) > QUEUE_MIDDLE_M:
-        return False
-    reach = {"light": QUEUE_LIGHT_M, "sign": QUEUE_SIGN_M}
-    return any(m.kind in reach and -1.0 < m.from_m - begin < reach[m.kind] for m in way.marks)
+def _queue(way: Way, things: list[tuple[str, np.ndarray, bool]]) -> set[str]:
+    """Ids of what stands where one waits for a light or at a stop sign, behind one another."""
+    in_lane = []
+    for name, box, _ in things:
+        begin, end, right, left = on_way(way, box)
+        if abs(right + left) / 2 < QUEUE_MIDDLE_M:
+            in_lane.append((end, begin, name))
+    waiting: set[str] = set()
+    for line in (m.from_m for m in way.marks if m.kind in ("light", "sign")):
+        head = line
+        for end, begin, name in sorted(in_lane, reverse=True):
+            if begin < line and -2.0 < head - end < QUEUE_M:
+                waiting.add(name)
+                head = begin
+    return waiting
 
 
 def _merged(shifts: list[Shift]) -> list[Shift]:

@@ -30,10 +30,14 @@ STOOD_MPS, STOOD_M, STOOD_S = 0.05, 2.6, 1.4
 ON_M, WALKS_MPS, KERB_M = 0.4, 0.25, 1.5
 # marks farther off do not matter yet
 FAR_M = 60.0
+# cars queue so far before a line
+QUEUE_M = 25.0
 # directions within this are the same one
 SAME_RAD = math.radians(50)
-# from behind: who is this much faster or nearer than a car that merges
-MERGE_BEHIND_M = 60.0
+# who comes from behind within this matters to a car that merges, until it has gone so much further
+MERGE_BEHIND_M, MERGE_ON_M = 60.0, 20.0
+# who comes towards a car in the oncoming lane must be so far from meeting it, in time
+MEETING_S = 2.3
 # turning round on the road takes so long, and has begun there
 ROUND_S, ROUND_BEGUN_M = 18.0, 0.4
 
@@ -81,11 +85,11 @@ class Rules:
                 self._gap(holds, rows, k, mark, along_m, v_mps, movers)
 
     def at_light(self, along_m: np.ndarray) -> np.ndarray:
-        """(R,) whether cars stand near before a light or a sign: queues there are waited for with patience."""
+        """(R,) whether cars stand where one queues: that takes patience."""
         near = np.zeros(len(along_m), dtype=bool)
         for kind, begin, _, _ in self._course.marks:
             if kind in ("light", "sign", "crosswalk", "pass"):
-                near |= (along_m < begin) & (along_m > begin - 40.0)
+                near |= (along_m < begin) & (along_m > begin - QUEUE_M)
         return near
 
     def _light(self, holds: Holds, view: View, rows: np.ndarray, k: int, ahead: np.ndarray, v: np.ndarray, head: str) -> None:
@@ -172,8 +176,9 @@ class Rules:
             counts = moving & (oncoming if not self._signed[k] else off > SAME_RAD / 2)
         if not (counts & deciding[:, None]).any():
             return
-        until = end + (1.0 if kind == "crossing" else 0.0)
-        free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot)
+        until = end + {"crossing": 1.0, "merge": MERGE_ON_M}.get(kind, 0.0)
+        meeting_s = MEETING_S if kind == "pass" else 0.0
+        free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot, meeting_s)
         holds.stop(at - along, 0.5, deciding & ~free & (at - along > -1.0))
 
 

@@ -19,8 +19,8 @@ from jpai_agent.control.segments import Say, Wait
 from jpai_agent.control.view import View
 from jpai_agent.world.robot import RobotSpec
 
-# how long something that stands may block the way, and how long wheels may be asked to turn without effect
-BLOCKED_S, STUCK_S = 25.0, 5.0
+# how long something that stands may block the way, and where one queues; how long wheels may be asked to turn without effect
+BLOCKED_S, QUEUE_S, STUCK_S = 25.0, 60.0, 5.0
 STILL_MPS = 0.05
 # a course that ends at rest is done this near to its end
 DONE_M = 0.12
@@ -261,7 +261,8 @@ class RoadRunner:
         moves = np.abs(self._steering.v[rows]) > 0.3
         so_far = self._blocked_s[rows]
         self._blocked_s[rows] = np.where(blocked, so_far + dt_s, np.where(moves, 0.0, so_far))
-        self.failed[rows[(self._blocked_s[rows] > BLOCKED_S) & (self.failed[rows] == "")]] = "blocked"
+        patience_s = np.where(queue, QUEUE_S, BLOCKED_S)
+        self.failed[rows[(self._blocked_s[rows] > patience_s) & (self.failed[rows] == "")]] = "blocked"
 
     def _note_stuck(self, view: View, dt_s: float) -> None:
         """Give up where wheels have been asked to turn for long without effect."""

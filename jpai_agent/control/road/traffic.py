@@ -9,12 +9,12 @@ import numpy as np
 
 from jpai_agent.control.geometry import footprint_gap_m
 from jpai_agent.control.road.course import FAR_M, STEP_M, Course
-from jpai_agent.control.road.holds import FREE_M, Holds
+from jpai_agent.control.road.holds import FREE_M, Holds, needed_mps2
 from jpai_agent.control.view import View
 from jpai_agent.world.robot import RobotSpec
 
 # room beside standing things, and before them at rest; in a manoeuvre, and before what the plan wants to come near to
-BESIDE_M, BEFORE_M = 0.30, 1.8
+BESIDE_M, BEFORE_M = 0.30, 2.1
 CLOSE_BESIDE_M, CLOSE_BEFORE_M = 0.10, 0.25
 # nearer than this it touches, for all that is known
 TOUCH_M = 0.06
@@ -30,6 +30,8 @@ STANDING_MPS, ASIDE_MPS = 0.3, 0.25
 LEAD_GAP_M, PERSON_GAP_M, LEAD_MPS2, REACT_S = 2.8, 2.2, 4.2, 0.45
 # somebody who will be in the way within this is waited for, vehicles less long: they keep their lanes
 PERSON_SOON_S, VEHICLE_SOON_S = 2.5, 2.0
+# more braking than this is not to be had
+LAST_MPS2 = 5.5
 # half length and half width up to which a box is a cyclist
 CYCLIST_HALF_M = (1.15, 0.5)
 # in a gap of the traffic a vehicle may come so much sooner or later, and needs so much room
@@ -90,7 +92,8 @@ def movers_on(course: Course, view: View, rows: np.ndarray, along_m: np.ndarray)
     person = half_x <= 0.0
     half_x, half_y = np.where(person, radius, half_x), np.where(person, radius, half_y)
     samples = np.arange(-BACK_M, AHEAD_M)
-    index = np.clip(course.index(along_m)[:, None] + samples * round(1.0 / STEP_M), 0, len(course.points) - 1)
+    index = course.index(along_m)[:, None] + samples * round(1.0 / STEP_M)
+    index = np.minimum(np.maximum(index, 0), len(course.points) - 1)
     points = course.points[index]
     dx, dy = x[:, None] - points[..., 0, None], y[:, None] - points[..., 1, None]
     nearest = np.argmin(dx * dx + dy * dy, axis=1)
@@ -132,7 +135,8 @@ def hold_for_movers(holds: Holds, movers: Movers, course: Course, along_m: np.nd
     still = inside & ahead & ~lead
     coming = movers.onward < -STANDING_MPS
     free = np.where(coming, 0.5 * gap, gap) - rest
-    _hold_at(holds, free, rest - 1.0, still, movers.pace < STANDING_MPS)
+    spare = np.where(movers.person, rest - 1.0, np.minimum(0.6, rest / 2))
+    _hold_at(holds, free, spare, still, movers.pace < STANDING_MPS)
     # what will be in the way
     towards = -np.sign(movers.aside) * movers.leftward
     enters_s = (np.abs(movers.aside) - lane) / np.maximum(towards, 1e-3)
@@ -143,7 +147,11 @@ def hold_for_movers(holds: Holds, movers: Movers, course: Course, along_m: np.nd
     past_s = (where + movers.half_along - here + tail + 0.5) / pace
     crossing = ~inside & (towards > ASIDE_MPS) & (enters_s < soon) & (where + movers.half_along > here + nose * 0.6)
     crossing &= (past_s > enters_s - 0.7) & (there_s < leaves_s + 0.7)
-    _hold_at(holds, where - movers.half_along - here - nose - rest, rest - 1.0, crossing, False)
+    free = where - movers.half_along - here - nose - rest
+    # who can be passed before, and not be stopped for any more, is passed
+    touches_s = (np.abs(movers.aside) - robot.width_m / 2 - movers.half_across - 0.3) / np.maximum(towards, 1e-3)
+    late = needed_mps2(free + spare, v_mps[:, None]) > LAST_MPS2
+    _hold_at(holds, free, spare, crossing & ~(late & (past_s < touches_s)), False)
 
 
 def _keep_behind(holds: Holds, lead: np.ndarray, gap: np.ndarray, onward: np.ndarray, rest: np.ndarray, v_mps: np.ndarray
@@ -172,11 +180,12 @@ def _hold_at(holds: Holds, free: np.ndarray, spare: np.ndarray, where: np.ndarra
 
 
 def gap_in_traffic(movers: Movers, counts: np.ndarray, course: Course, along_m: np.ndarray, v_mps: np.ndarray,
-                   until_m: float, robot: RobotSpec) -> np.ndarray:
+                   until_m: float, robot: RobotSpec, meeting_s: float = 0.0) -> np.ndarray:
     """(R,) whether cars that set out now are through a stretch before anybody who counts comes near.
 
     Args:
         counts: (R, M) the movers that matter. along_m, v_mps: (R,) cars. until_m: along the course, where the stretch ends.
+        meeting_s: Who comes towards the car must be so long from meeting it.
     """
     time_s = np.arange(GAP_STEPS) * GAP_STEP_S
     end = int(course.index(np.array(until_m)))
@@ -193,11 +202,13 @@ def gap_in_traffic(movers: Movers, counts: np.ndarray, course: Course, along_m: 
     middle[..., 1] += robot.center_x_m * np.sin(poses[..., 2])
     pace = movers.pace[:, None]
     slack_s = (LATER_S - SOONER_S) / 2
+    closer_m = meeting_s * (pace + np.maximum(top, v_mps)[:, None, None]) if meeting_s else np.zeros((1, 1, 1))
     bearing = np.where(pace > STANDING_MPS, np.arctan2(movers.vy, movers.vx)[:, None], movers.yaw[:, None])
     when = time_s[None, :, None] - slack_s
     boxes = np.stack(np.broadcast_arrays(
-        movers.x[:, None] + movers.vx[:, None] * when, movers.y[:, None] + movers.vy[:, None] * when, bearing,
-        movers.half_x[:, None] + pace * (SOONER_S + LATER_S) / 2, movers.half_y[:, None]), axis=-1)
+        movers.x[:, None] + movers.vx[:, None] * when + closer_m / 2 * np.cos(bearing),
+        movers.y[:, None] + movers.vy[:, None] * when + closer_m / 2 * np.sin(bearing), bearing,
+        movers.half_x[:, None] + pace * (SOONER_S + LATER_S) / 2 + closer_m / 2, movers.half_y[:, None]), axis=-1)
     half_m = robot.length_m / 2 + ROOM_M, robot.width_m / 2 + ROOM_M
     met = footprint_gap_m(middle[:, :, None], half_m, boxes) < 0.0
     met &= counts[:, None] & (at <= until_m + robot.rear_m + 0.5)[..., None]

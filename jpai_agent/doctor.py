@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,9 @@ from typing import Any
 from jpai_agent.world.machine import cpu_name, usable_cores
 
 PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq")
+# of the vehicle interfaces that a robot's file may name, the ROS packages that they need
+INTERFACES = {"ackermann": ("ackermann_msgs",),
+              "autoware": ("autoware_control_msgs", "autoware_vehicle_msgs", "autoware_adapi_v1_msgs")}
 
 
 @dataclass
@@ -54,7 +58,7 @@ def examine(model_dir: Path | None = None) -> Report:
             report.findings.append(Finding(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             report.findings.append(Finding(name, False, "not installed"))
-    report.findings += [_graphics(), _ros(), _font(), _video(), _model(model_dir), network()]
+    report.findings += [_graphics(), _ros(), _road(), _vehicles(), _font(), _video(), _model(model_dir), network()]
     return report
 
 
@@ -88,6 +92,20 @@ def _ros() -> Finding:
     distribution = os.environ.get("ROS_DISTRO")
     detail = f"distribution {distribution}" if distribution else "Jazzy from Python packages, jpai_msgs built"
     return Finding("ROS 2", True, detail)
+
+
+def _road() -> Finding:
+    try:
+        return Finding("road maps", True, f"lanelet2 {importlib.metadata.version('lanelet2')}")
+    except importlib.metadata.PackageNotFoundError:
+        # its wheels are for x86-64 alone
+        return Finding("road maps", None, "lanelet2 is not installed: worlds with roads (street) cannot be loaded")
+
+
+def _vehicles() -> Finding:
+    here = {name: all(importlib.util.find_spec(package) for package in needs) for name, needs in INTERFACES.items()}
+    told = [f"{name} {'ready' if there else 'needs ' + ', '.join(INTERFACES[name])}" for name, there in here.items()]
+    return Finding("vehicle interfaces", None, "; ".join(["twist ready", *told]))
 
 
 def _font() -> Finding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from random import Random
 
 from jpai_agent.language.numbers import kanji_numerals_to_digits
@@ -30,7 +31,7 @@ _SPELLINGS: tuple[tuple[str, str, float], ...] = (
     ("つ目", "つめ", 0.12), ("秒", "びょう", 0.05), ("向こう", "むこう", 0.2), ("言って", "いって", 0.15),
     ("頼む", "たのむ", 0.15), ("着いたら", "ついたら", 0.2),
 )
-_FILLERS = (
+FILLERS = (
     "えーと、", "えっと、", "あのー、", "あの、", "えー、", "んーと、", "ええと", "ねえ、", "すみません、",
     "ごめん、", "じゃあ、", "では、", "はい、", "おーい、", "ロボットさん、", "ちょっと、", "悪いけど", "なあ、",
     "そしたら、", "まあ",
@@ -47,7 +48,7 @@ def as_read(text: str) -> str:
     return kanji_numerals_to_digits(" ".join(unicodedata.normalize("NFKC", text).split()))
 
 
-def vary(pieces: Pieces, r: Random, strength: float = 1.0) -> Pieces:
+def vary(pieces: Pieces, r: Random, strength: float = 1.0, fillers: Sequence[str] = FILLERS) -> Pieces:
     """The same instruction, written otherwise. Slots keep their order; about a third of the texts stay as they are."""
     if r.random() > 0.66 * strength:
         return pieces
@@ -71,7 +72,7 @@ def vary(pieces: Pieces, r: Random, strength: float = 1.0) -> Pieces:
         words = [text.translate(_WIDE) for text in words]
     pieces = [(text, slot) for text, slot in zip(words, slots, strict=True) if text]
     if r.random() < 0.13:
-        pieces = [(r.choice(_FILLERS), ""), *pieces]
+        pieces = [(r.choice(fillers), ""), *pieces]
     if r.random() < 0.30 and not pieces[-1][0].endswith(("。", "！", "？", "ね", "…", "!", "?")):
         pieces = [*pieces, (r.choice(_ENDINGS), "")]
     return pieces

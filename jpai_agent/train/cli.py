@@ -37,7 +37,7 @@ def courses_of(work: Path, robots: Sequence[str] = ROBOTS, held_out: bool = Fals
     """What each robot's training (or, in the words of the held-out authors, evaluation) is made of."""
     from jpai_agent.skills.registry import skills_for
     from jpai_agent.train.corpus import held_out_authors, load_corpus
-    from jpai_agent.train.fit import Course
+    from jpai_agent.train.courses import Course
     from jpai_agent.train.instruct import Instructor
     from jpai_agent.train.talk import TALKS
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jpai_agent.plan import SkillSpec
 from jpai_agent.train.batch import COLORS_KNOWN, KINDS_KNOWN, Collator, Question
+from jpai_agent.train.courses import Asks, Course, Group, Quiz, needs_picture
 from jpai_agent.train.dense import DenseHeads, dense_labels, dense_loss
 from jpai_agent.train.evaluate import Verdict, evaluate, rates
 from jpai_agent.train.frames import FrameShard, load_shard, shard_paths
 from jpai_agent.train.loop import Loop
 from jpai_agent.train.losses import AnswerLoss, Batch, Probes, all_losses, total
 from jpai_agent.train.model import build_model, build_processor, load_checkpoint, normalise, save_checkpoint
-from jpai_agent.train.sample import Sample
 from jpai_agent.train.symbolic import SymbolicPatches, cell_features
 from jpai_agent.train.tokenizer import PlanCodec, PromptCodec
 from jpai_agent.train.trace import gather_patches, patch_embeddings, trace
@@ -31,67 +29,10 @@ BLIND_PATCHES = 16  # patches that a question keeps which words alone settle
 TOWER_RATE = 0.3  # of the base learning rate, in joint training
 
 
-class Asks(Protocol):
-    """What makes the questions of a frame (`instruct.Instructor`)."""
-
-    def samples(self, frame: Any, rng: np.random.Generator, count: int) -> list[Sample]: ...
-
-
-@dataclass(frozen=True)
-class Course:
-    """What one robot's part of the training is made of.
-
-    Attributes:
-        robot: Its name. asks: makes the questions. skills: by name.
-        frames, validation: Folders of shards.
-        share: Of the training's groups, among all courses. blind: share of questions that need no picture.
-    """
-
-    robot: str
-    asks: Asks
-    skills: Mapping[str, SkillSpec]
-    frames: Path
-    validation: Path
-    share: float = 1.0
-    blind: float = 1 / 3
-
-
-@dataclass(frozen=True)
-class Quiz:
-    """A fixed set of questions over a validation shard."""
-
-    course: Course
-    shard: FrameShard
-    questions: list[Question]
-
-
-@dataclass
-class Group:
-    """Some frames of a shard and batches of questions over them."""
-
-    shard: FrameShard
-    frames: np.ndarray
-    batches: list[Batch]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.batches))
-
-
 def best_so_far(folder: Path) -> float:
     """The share of whole plans right that a saved checkpoint's notes tell, -1 where there is none."""
     notes = folder / "training.json"
     return float(json.loads(notes.read_text(encoding="utf-8")).get("whole", -1.0)) if notes.is_file() else -1.0
-
-
-def needs_picture(question: Question) -> bool:
-    """Whether the answer depends on what is in view."""
-    sample = question.sample
-    return bool(
-        sample.mentions
-        or question.labels
-        or (sample.plan.reason == "not_found" and "map" not in sample.tags)
-        or {"condition", "conditional"} & set(sample.tags)
-    )
 
 
 class Trainer:

@@ -93,8 +93,8 @@ class Instructor:
             return None
         too_fast = line.meaning.reason == "not_permitted" or (outcome == "refuse" and line.meaning.decision == "act")
         bound = _Bound(phrases, drawn, self._values(line, too_fast, r))
-        said = vary(self._pieces(line.text, bound), r)
-        before = vary(self._pieces(line.earlier, bound), r, 0.6) if line.earlier else []
+        said = vary(self._pieces(line.text, bound), r, fillers=self._talk.fillers)
+        before = vary(self._pieces(line.earlier, bound), r, 0.6, self._talk.fillers) if line.earlier else []
         text, earlier = _joined(said), _joined(before)
         labels = {letter: label_of(letter, roles, said, before, text) for letter in roles.used}
         plan, targets, told = self._plan(line, branch, states, bound, labels, too_fast, text, view)
@@ -224,7 +224,7 @@ class Instructor:
         if phrases is None or drawn is None:
             return "", 0.0, ""
         bound = _Bound(phrases, drawn, self._values(other, False, r))
-        text = _joined(vary(self._pieces(other.text, bound), r, 0.6))
+        text = _joined(vary(self._pieces(other.text, bound), r, 0.6, talk.fillers))
         running = next((step.skill for step in other.meaning.steps if step.skill not in ("set_speed", "say")), "")
         if line.skills == ("continue",) and r.random() < 0.6:
             return running, 0.0, text

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jpai_agent.train import lexicon, lexicon_car
+from jpai_agent.train.augment import FILLERS
 from jpai_agent.world.objects import LANDMARKS, STREET_KINDS, YARD_KINDS
 
 
@@ -24,6 +25,7 @@ class Talk:
         looks_elsewhere: Skills after which the view is another one.
         moves: Skills during which the robot has a speed, and speeds_mps: those that it may have.
         usual: Skill that most often runs while a follow-up is said.
+        fillers: What may come before an instruction.
         idle: How often a line that stands alone is said at rest with nothing running; `rolling`: while an implicit drive goes
             on. Else it is said in the midst of another plan.
     """
@@ -41,6 +43,7 @@ class Talk:
     usual: Mapping[str, float]
     idle: float
     rolling: float = 0.0
+    fillers: tuple[str, ...] = FILLERS
 
 
 CART = Talk(
@@ -65,6 +68,8 @@ CAR = Talk(
     moves=frozenset(("drive", "turn_at", "pull_over", "stop_at", "u_turn", "follow", "park")),
     speeds_mps=(1.4, 2.8, 4.2, 5.0, 5.6, 6.4, 6.9, 6.9, 6.9, 7.5, 8.3),
     usual={"turn_at": 0.35, "drive": 0.3, "pull_over": 0.15, "stop_at": 0.1, "u_turn": 0.05, "follow": 0.05},
-    idle=0.45, rolling=0.37)
+    idle=0.45, rolling=0.37,
+    fillers=(*(word for word in FILLERS if "ロボット" not in word), "運転手さん、", "運転手さん", "あ、運転手さん、",
+             "えっとですね、"))
 
 TALKS: dict[str, Talk] = {talk.robot: talk for talk in (CART, CAR)}

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "stop")
+BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop")
 
 
-def run(what: str, model_dir: Path | None = None) -> dict[str, Any]:
-    """The figures of a bench. Raises ValueError for an unknown one."""
+def run(what: str, model_dir: Path | None = None, robot: str = "cart") -> dict[str, Any]:
+    """The figures of a bench; robot is for the rehearsal. Raises ValueError for an unknown one."""
     if what == "model":
         from jpai_agent.vlm import load_backend
         from jpai_agent.vlm.bench import bench
@@ -19,13 +19,17 @@ def run(what: str, model_dir: Path | None = None) -> dict[str, Any]:
     if what == "rehearsal":
         from jpai_agent.twin.bench import bench_rehearsal
 
-        return bench_rehearsal()
+        return bench_rehearsal(robot=robot)
     if what == "twin":
         from jpai_agent.sim.discrimination import bench_discrimination
 
         return bench_discrimination()
     if what == "simulation":
         return simulation()
+    if what == "driving":
+        from jpai_agent.sim.driving import bench_driving
+
+        return bench_driving()
     if what == "stop":
         from jpai_agent.nodes.latency import measure
         from jpai_agent.sim.report import machine

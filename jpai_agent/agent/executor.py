@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jpai_agent.control import Program, ProgramRunner, runner_for, view_from_scene
+from jpai_agent.control.road.runner import RoadRunner
 from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.plan import ActionPlan
@@ -42,7 +43,7 @@ class Run:
     id: str
     plan: ActionPlan
     program: Program
-    runner: ProgramRunner
+    runner: ProgramRunner | RoadRunner
     scene: Scene
     verdict: Verdict | None
     change: str | None = None

@@ -279,7 +279,9 @@ class Mind:
         """What the user would call a target."""
         if target is None:
             return None
-        return target.label or (self._place_names[target.place][0] if target.place in self._place_names else None)
+        if target.label or target.place is None:
+            return target.label
+        return self._place_names.get(target.place, (target.place,))[0]
 
     def _say(self, words: str) -> None:
         self._tell(Replied(self._now_s, self._turn, words))

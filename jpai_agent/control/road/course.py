@@ -16,7 +16,7 @@ STEP_M = 0.25
 # curvature is meant over so much of the path
 SMOOTH_M = 1.0
 # acceleration to the side in curves, and the braking before them, m/s²; the most that is ever asked for of speed: 29 km/h
-ASIDE_MPS2, SLOWING_MPS2, TOP_MPS = 1.75, 1.6, 29 / 3.6
+ASIDE_MPS2, SLOWING_MPS2, TOP_MPS = 1.65, 1.6, 29 / 3.6
 # a drive this slow is a manoeuvre: it may come nearer to things
 MANOEUVRE_MPS = 2.0
 REVERSE_SHARE = 0.85

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from jpai_agent.control.geometry import wrap
@@ -83,13 +81,14 @@ class Steering:
         first = (pace < STANDS_MPS) & (target > CRAWL_MPS) & (np.abs(wanted - steer) > np.where(
             pace > 0.0, TURNED_RAD, TURN_FIRST_RAD))
         target = np.where(first, CRAWL_MPS, target)
-        self._ramp(target, brakes, pace, dt_s, limits.accel_mps2)
         moving = np.where(pace > 1e-3, np.where(self.v == 0.0, direction, np.sign(self.v)), direction)
-        self.v = np.where(self._pace < 1e-3, 0.0, self._pace) * moving
+        pace = self._ramp(target, brakes, pace, dt_s, limits.accel_mps2)
+        self.v = np.where(pace < 1e-3, 0.0, pace) * moving
         return self.v.copy(), self.v * self.curvature
 
-    def _ramp(self, target: np.ndarray, brakes: np.ndarray, pace: np.ndarray, dt_s: float, accel_mps2: float) -> None:
-        """Take up target speeds with bounded acceleration and, but in an emergency, a bounded change of it."""
+    def _ramp(self, target: np.ndarray, brakes: np.ndarray, pace: np.ndarray, dt_s: float, accel_mps2: float
+              ) -> np.ndarray:
+        """(N,) paces that take up the targets with bounded acceleration and, but in an emergency, a bounded change of it."""
         urgent = brakes > COMFORTABLE_MPS2
         wanted = np.clip((target - pace) / SETTLE_S, -brakes, SHARE * accel_mps2)
         wanted = np.where(urgent & (target < pace), np.maximum(-brakes, (target - pace) / max(dt_s, 1e-3)), wanted)
@@ -100,11 +99,6 @@ class Steering:
         self.a = np.clip(wanted, self.a - jerk, self.a + jerk)
         pace = np.maximum(pace + self.a * dt_s, 0.0)
         there = (np.abs(target - pace) < 0.02) & (np.abs(self.a) < 0.4)
-        self._pace = np.where((target == 0.0) & (pace < 0.06), 0.0, np.where(there, target, pace))
-        self.a = np.where(self._pace == 0.0, 0.0, self.a)
-
-
-def turning_radius_m(robot: RobotSpec) -> float:
-    """Radius of the tightest circle of base_link that is planned with."""
-    assert robot.ackermann is not None
-    return 1.0 / (0.95 * robot.ackermann.curvature_max_radpm) if robot.ackermann.curvature_max_radpm else math.inf
+        pace = np.where((target == 0.0) & (pace < 0.06), 0.0, np.where(there, target, pace))
+        self.a = np.where(pace == 0.0, 0.0, self.a)
+        return pace

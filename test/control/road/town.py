@@ -164,12 +164,11 @@ class Run:
 
 
 def drive(program: Program, where: Scene, seconds: float, *travellers: Traveller, n: int = 1, seed: int | None = None,
-          lights: Callable[[float], dict[str, str]] | None = None, runner: RoadRunner | None = None,
-          same: bool = False) -> Run:
+          lights: Callable[[float], dict[str, str]] | None = None, runner: RoadRunner | None = None) -> Run:
     """Run a program.
 
     Args:
-        n: Cars. seed: Draws lag, delay, gains and noise; None drives a middling, noiseless one. same: All N alike.
+        n: Cars. seed: Draws lag, delay, gains and noise; None drives a middling, noiseless one.
         lights: Their states at a time; as the scene has them without it.
     """
     rng = np.random.default_rng(seed)

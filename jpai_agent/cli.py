@@ -169,7 +169,8 @@ def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, who
 def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON object a line.")] = None,
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
-          what: Annotated[str, typer.Option(help="episodes, model, rehearsal, twin, simulation or stop.")] = "episodes") -> None:
+          what: Annotated[str, typer.Option(help="episodes, model, rehearsal, twin, simulation, driving or stop.")] = "episodes",
+          robot: Annotated[str, typer.Option(help="Whose rehearsal is timed: cart or car.")] = "cart") -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description."""
     from rich.console import Console
 
@@ -177,7 +178,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
 
     if what != "episodes":
         try:
-            figures = _with_model(lambda: benches.run(what, model))
+            figures = _with_model(lambda: benches.run(what, model, robot))
         except ValueError as error:
             raise _fail(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))

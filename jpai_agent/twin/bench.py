@@ -1,4 +1,4 @@
-"""Time the rehearsal: drives of about 20 s through a yard with 15 obstacles and two walkers."""
+"""Time the rehearsal: of a cart, 20 s through a yard with 15 obstacles and two walkers; of a car what `road_bench` draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from jpai_agent.control import Program, compile_program
 from jpai_agent.plan import Step, Target
+from jpai_agent.twin import road_bench
 from jpai_agent.twin.gaps import box_to_circle
 from jpai_agent.twin.rehearse import rehearse
+from jpai_agent.twin.road_bench import minute_drive
 from jpai_agent.twin.verdict import Binding
 from jpai_agent.world.machine import cpu_name, usable_cores
 from jpai_agent.world.map import WorldMap, load_map
@@ -22,21 +24,25 @@ from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, 
 OBSTACLES, WALKERS, SECONDS = 15, 2, 20.0
 
 
-def bench_rehearsal(n: int = 30, *, rollouts: int = 32, seed: int = 0) -> dict[str, Any]:
-    """Rehearse n random programs of about 20 s, `rollouts` rollouts each.
+def bench_rehearsal(n: int = 30, *, robot: str = "cart", rollouts: int = 32, seed: int = 0) -> dict[str, Any]:
+    """Rehearse n random programs, `rollouts` rollouts each: of a cart in the yard, or a car in the street.
 
     Returns:
-        wall_ms {p50, p95, max}, cpu_ms {p50}, simulated_s {p50} per rollout, realtime_factor, passed (share), n,
+        wall_ms {p50, p95, max}, cpu_ms {p50, p95}, simulated_s {p50} per rollout, realtime_factor, passed (share), n,
         machine with the load average before and after.
+
+    Raises ValueError for an unknown robot.
     """
-    robot, world_map = load_robot("cart"), load_map("yard")
+    spec = load_robot(robot)
+    drives = spec.ackermann is not None
+    world_map = load_map("street" if drives else "yard")
     binding = Binding("plan", "program", "scene", "robot", "model")
     wall_ms, cpu_ms, simulated_s, passed = [], [], [], 0
     load = [os.getloadavg()[0]]
     for case in range(n + 1):
-        program, scene = long_drive(np.random.default_rng((seed, case)), robot, world_map)
+        program, scene = (minute_drive if drives else long_drive)(np.random.default_rng((seed, case)), spec, world_map)
         wall, cpu = time.perf_counter(), time.process_time()
-        verdict = rehearse(program, scene, robot, world_map, binding, rollouts=rollouts, seed=case)
+        verdict = rehearse(program, scene, spec, world_map, binding, rollouts=rollouts, seed=case)
         # the first one pays for imports
         if case:
             wall_ms.append((time.perf_counter() - wall) * 1e3)
@@ -44,15 +50,20 @@ def bench_rehearsal(n: int = 30, *, rollouts: int = 32, seed: int = 0) -> dict[s
             simulated_s.append(float(np.mean([len(path) for path in verdict.paths])) * 0.2)
             passed += verdict.passed
     load.append(os.getloadavg()[0])
+    others = f"{road_bench.VEHICLES + road_bench.CYCLISTS + road_bench.PEOPLE} other road users, {road_bench.PARKED} parked"
+    what = (f"{rollouts} rollouts of a drive of {road_bench.SECONDS:.0f} s or more, {others}" if drives else
+            f"{rollouts} rollouts of a program of about {SECONDS:.0f} s, {OBSTACLES} obstacles, {WALKERS} walkers")
     return {
-        "what": f"{rollouts} rollouts of a program of about {SECONDS:.0f} s, {OBSTACLES} obstacles, {WALKERS} walkers",
-                    "n": n, "wall_ms": {"p50": round(float(np.percentile(wall_ms, 50)), 1), "p95":
-                    round(float(np.percentile(wall_ms, 95)), 1), "max": round(max(wall_ms), 1)},
-        "cpu_ms": {"p50": round(float(np.percentile(cpu_ms, 50)), 1)},
+        "what": what, "n": n, "wall_ms": _figures(wall_ms), "cpu_ms": _figures(cpu_ms),
         "simulated_s": {"p50": round(float(np.median(simulated_s)), 1)},
         "realtime_factor": round(rollouts * sum(simulated_s) / (sum(wall_ms) / 1e3), 1), "passed": round(passed / n, 3),
         "machine": {"cpu": cpu_name(), "cores": usable_cores(), "load_1min": load},
     }
+
+
+def _figures(values: list[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(values, [50, 95])
+    return {"p50": round(float(p50), 1), "p95": round(float(p95), 1), "max": round(max(values), 1)}
 
 
 def long_drive(rng: np.random.Generator, robot: RobotSpec, world_map: WorldMap) -> tuple[Program, Scene]:

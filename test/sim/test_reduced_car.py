@@ -1,4 +1,4 @@
-"""The rehearsal's reduced car against the full one of the simulator: 20 s with a turn under the same controller, and under the same
+"""The rehearsal's reduced car against the full one of the simulator: 20 s with a turn, under the same controller and the same
 commands."""
 
 import math

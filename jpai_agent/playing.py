@@ -17,7 +17,7 @@ import numpy as np
 
 from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
-from jpai_agent.control import compile_program
+from jpai_agent.control import ProgramError, compile_program
 from jpai_agent.graph import demo_scene, robot_for
 from jpai_agent.perception import Perception
 from jpai_agent.plan import parse_plan
@@ -254,7 +254,10 @@ def rehearse_plan(text: str, world: str, seed: int, rollouts: int) -> Verdict:
             if found is None:
                 raise ValueError(f"step {index}: nothing stands at its point")
             targets[index] = found
-    program = compile_program(plan.steps, targets, scene, robot, world_map)
+    try:
+        program = compile_program(plan.steps, targets, scene, robot, world_map)
+    except ProgramError as error:
+        raise ValueError(f"step {error.step}: {error.reason}: {error}") from error
     binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), robot.sha256, "")
     return rehearse(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed)
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from jpai_agent import checks, playing
 from jpai_agent.cli import app
+from jpai_agent.control import ProgramError
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.manifest import write_manifest
 
@@ -228,6 +229,23 @@ def test_a_plan_is_printed_and_an_answer_that_is_none_is_refused(answer: str, co
         refused(result, 1, "no plan")
 
 
+@pytest.mark.parametrize("named", [("--robot", "car"), ("--world", "street")])
+def test_a_plan_for_the_car_is_one_of_its_world_and_may_name_a_landmark(named: Sequence[str], picture: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = {"decision": "act", "reason": None,
+            "steps": [{"skill": "stop_at", "target": {"label": "コンビニ", "place": "convenience_store"}}]}
+
+    class Drives(Waits):
+        def plan(self, request: PlanRequest) -> PlanAnswer:
+            assert (request.robot, "slot_1" in request.places) == ("car", True)
+            return PlanAnswer(json.dumps(stop), timings_ms={"total": 1.0})
+
+    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder: Drives())
+    result = jpai("plan", "--image", picture, *named, "コンビニの前で停めて")
+    assert result.exit_code == 0, result.output
+    assert "コンビニの手前で止まります" in result.stdout
+
+
 def test_a_frame_that_the_model_cannot_use_is_told(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Blind(Waits):
         def plan(self, request: PlanRequest) -> PlanAnswer:
@@ -248,6 +266,22 @@ def test_a_plan_file_is_rehearsed_and_its_verdict_printed(tmp_path: Path) -> Non
     verdict = json.loads(result.stdout)
     assert (result.exit_code, verdict["status"], verdict["rollouts"]) == (0, "pass", 4)
     assert len(verdict["paths"]) == 4
+
+
+def test_a_cars_plan_is_rehearsed_in_the_street(tmp_path: Path) -> None:
+    result = jpai("rehearse", "--world", "street", "--rollouts", 2, written(tmp_path / "plan.json", WAIT))
+    assert result.exit_code == 0, result.output
+    # what a cart does a car does not
+    turned = WAIT | {"steps": [{"skill": "turn", "angle_deg": 30.0}]}
+    refused(jpai("rehearse", "--world", "street", written(tmp_path / "turn.json", turned)), 2, "turn")
+
+
+def test_a_plan_that_no_way_leads_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_way(*arguments: Any, **options: Any) -> None:
+        raise ProgramError("no_road", "no road goes left there")
+
+    monkeypatch.setattr(playing, "compile_program", no_way)
+    refused(jpai("rehearse", written(tmp_path / "plan.json", WAIT)), 2, "no_road", "no road goes left")
 
 
 def test_a_plan_is_read_from_standard_input_too() -> None:

@@ -28,7 +28,9 @@ class Turn:
         answer: The model's last plan, None when it gave none; plan_error: why. frame: the picture it was made from.
         plan: What the agent decided on; the same, or a question or refusal of its own.
         scene, targets: As grounded, by step. last_scene: the belief at the end.
-        verdict: The last rehearsal of the turn as a dict (see Verdict), or None; rehearsals: how many there were.
+        verdict: The rehearsal that let it set out, as a dict (see Verdict); the last one where that did not pass, and where
+            it did not set out; None without any. rehearse_ms: what it cost. rehearsals: how many there were up to it.
+            under_way: how many more there were while it drove.
         planned: (N, 2) the path that was rehearsed.
         driven: (T, 3) believed poses from its first step on; driven_s: (T,) their times; truth: (≤T, 3) true poses.
         steps: (time, step) as they began.
@@ -49,6 +51,7 @@ class Turn:
     verdict: dict[str, Any] | None = None
     rehearse_ms: float | None = None
     rehearsals: int = 0
+    under_way: int = 0
     planned: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     driven: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     truth: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
@@ -158,9 +161,13 @@ def _apply(turn: Turn, line: Mapping[str, Any], arrays: Mapping[str, Any], folde
         turn.targets.update({int(step): GroundedTarget(**target) for step, target in line["targets"].items()})
     elif kind == "Rehearsed":
         entry = arrays["verdict"][line["verdict"]]
-        turn.verdict, turn.rehearse_ms = entry["verdict"], entry["latency_ms"]
         turn.planned = np.asarray(Program.from_dict(entry["program"]).way())
-        turn.rehearsals += 1
+        if turn.steps:
+            turn.under_way += 1
+        else:
+            turn.rehearsals += 1
+        if not turn.steps or entry["verdict"]["status"] != "pass":
+            turn.verdict, turn.rehearse_ms = entry["verdict"], entry["latency_ms"]
     elif kind == "Decided":
         turn.decision, turn.reason = line["decision"], line["reason"]
         turn.plan = plan_from_dict(line["plan"])

@@ -346,6 +346,7 @@ def _measured(run: RunFolder, turn: Turn) -> list[tuple[str, str, Color, list[st
     if found and verdict["failed_step"] is not None:
         found = f"手順{verdict['failed_step'] + 1}: {found}"
     again = [f"{turn.rehearsals} 回目の結果"] if turn.rehearsals > 1 else []
+    again += [f"走りながら {turn.under_way} 回やり直し"] if turn.under_way else []
     rehearsal = [note for note in (found, *again) if note] or [f"条件を変えて {verdict['rollouts']} 回"]
     spent = _step_seconds(turn)
     drove = turn.driven[np.isfinite(turn.driven).all(axis=1)]

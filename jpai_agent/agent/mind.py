@@ -226,7 +226,8 @@ class Mind:
         if not part.steps and not carry_on:
             raise Turned("ask", "incomplete", failure("nothing_to_continue"))
         scene = self.perception.scene()
-        lead_s = LEAD_S if self.executor.run is not None and self.executor.run.outcome is None else 0.0
+        run = self.executor.run
+        lead_s = LEAD_S if run is not None and (run.outcome is None or run.carrying) else 0.0
         try:
             program = compile_program(part.steps, part.targets, scene, self.robot, self.world_map, home=self._home,
                                       cruise_mps=self._cruise_mps, lead_s=lead_s)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jpai_agent.agent.events import Decided, Finished, Grounded, Heard, StepStarted
+from jpai_agent.agent.events import Decided, Finished, Grounded, Heard, Rehearsed, StepStarted
+from jpai_agent.control import Program
 from jpai_agent.plan import ActionPlan, Step
-from jpai_agent.record import RunRecorder, load_run, style
+from jpai_agent.record import RunRecorder, Turn, load_run, style
 from jpai_agent.record.map_view import MapContent, Projection, draw_map
 from jpai_agent.record.road_view import LAMPS
 from jpai_agent.record.summary import map_content, page
+from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.objects import objects_from_dicts
 from jpai_agent.world.robot import load_robot
@@ -56,6 +58,22 @@ def test_places_road_lights_and_boxes_come_back(folder: Path, world: WorldMap) -
     assert set(run.world.road.lights) == set(world.road.lights)
     assert run.turns[0].scene == SCENE
     assert run.center_x_m == CAR.center_x_m
+
+
+def test_of_rehearsals_the_one_that_let_it_set_out_is_shown_and_a_later_one_only_where_it_fails(tmp_path: Path) -> None:
+    def verdict(seconds: float, status: str = "pass") -> Rehearsed:
+        found = Verdict("v", status, 1.0, 8, 1.0, Binding("p", "q", "s", "r", "m"), duration_s=seconds)
+        return Rehearsed(1.1, 0, Program((), (0.0, 0.0, 0.0)), found, 500.0)
+
+    def shown(name: str, *later: Rehearsed) -> Turn:
+        with RunRecorder(tmp_path / name, CAR, load_map("street"), pictures=False, mcap=False) as recorder:
+            for event in (Heard(0.5, 0, "走って"), verdict(24.0), StepStarted(1.2, 0, 0), *later):
+                recorder(event)
+        return load_run(tmp_path / name).turns[0]
+
+    well, badly = shown("well", verdict(12.0), verdict(0.3)), shown("badly", verdict(12.0), verdict(0.0, "fail"))
+    assert (well.verdict["duration_s"], well.rehearsals, well.under_way) == (24.0, 1, 2)
+    assert (badly.verdict["status"], badly.rehearsals, badly.under_way) == ("fail", 1, 2)
 
 
 def test_a_folder_does_not_hold_the_road(folder: Path) -> None:

@@ -84,7 +84,10 @@ def turn_at(step: Step, making: Making) -> None:
     v = making.v_mps if not trip.cuts else 0.0
     direction = str(step.args["direction"])
     braking = max(0.0, v * v - TURN_MPS**2) / (2 * LATEST_MPS2) if direction != "straight" else 0.0
-    ahead = [c for c in way.crossings if c.entry_m > begin - 0.5 and c.entry_m + 2.0 > begin + braking]
+    # not the crossing that the way begins in: nothing leads into it any more
+    entries = [s.from_m for s in way.lanes[1:]]
+    ahead = [c for c in way.crossings if c.entry_m > begin - 0.5 and c.entry_m + 2.0 > begin + braking
+             and any(abs(entry_m - c.entry_m) < 1e-6 for entry_m in entries)]
     if step.args.get("at") == "light":
         ahead = [c for c in ahead if c.lights]
     crossing = _meant(step, making, way, ahead)

@@ -96,6 +96,10 @@ def test_a_crossing_that_is_too_near_to_turn_at_is_left_for_the_next():
     assert last_of(program, 0)[1] == pytest.approx(158.5, abs=0.1)
 
 
+def test_a_turn_from_within_a_crossing_is_at_the_next_one():
+    assert last_of(made(scene(pose=(165.4, 78.4, WEST)), turn("left")), 0) == pytest.approx((81.5, 68.0), abs=0.1)
+
+
 def test_where_no_road_goes_there_is_no_turn():
     assert reason(scene(pose=START), turn("left", nth=4)) == "no_road"
     assert reason(scene(pose=(158.5, 12.0, NORTH)), turn("left", at="light")) == "no_road"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def transform(pose: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return np.stack([pose[0] + cos * xy[:, 0] - sin * xy[:, 1], pose[1] + sin * xy[:, 0] + cos * xy[:, 1]], axis=1)
 
 
+@lru_cache(maxsize=16)
 def pixel_rays(camera: CameraSpec, width_px: int, height_px: int, step_px: int = 1) -> np.ndarray:
     """Directions (h, w, 3) in base_link of every `step_px`-th pixel's centre, scaled so that depth × ray is the offset
     from the camera (the ray's component along the optical axis is 1)."""
@@ -44,6 +46,14 @@ def pixel_rays(camera: CameraSpec, width_px: int, height_px: int, step_px: int =
     rays[..., 1] = -u[None, :]
     rays[..., 2] = -math.sin(pitch) - v[:, None] * math.cos(pitch)
     return rays
+
+
+def depth_points(camera: CameraSpec, depth_m: np.ndarray, step_px: int) -> np.ndarray:
+    """(h, w, 3) points in base_link of every `step_px`-th pixel of a depth frame; NaN where there is no reading."""
+    rays = pixel_rays(camera, depth_m.shape[1], depth_m.shape[0], step_px)
+    z = depth_m[::step_px, ::step_px, None]
+    valid = np.isfinite(z) & (z > 0.05) & (z < camera.depth_max_m)
+    return np.where(valid, rays * z + np.asarray(camera.position_m, dtype=np.float32), np.nan)
 
 
 def project(camera: CameraSpec, points: np.ndarray) -> np.ndarray:

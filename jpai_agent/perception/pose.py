@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from jpai_agent.perception.geometry import compose, inverse, wrap
 from jpai_agent.world.sensors import Localization, Odometry
+
+# odometry readings that are kept, for sensors that arrive late
+TRAIL = 40
 
 
 class PoseEstimator:
@@ -22,6 +27,8 @@ class PoseEstimator:
         self.map_from_odom: np.ndarray | None = None
         self._variance = np.zeros(3)
         self._odom_pose: np.ndarray | None = None
+        # (stamp, pose) of the last second
+        self._trail: deque[tuple[float, np.ndarray]] = deque(maxlen=TRAIL)
 
     def odometry(self, reading: Odometry) -> None:
         """Take an odometry reading."""
@@ -35,6 +42,7 @@ class PoseEstimator:
             grown = np.array([self.drift_per_m**2 * way_m] * 2 + [self.drift_per_rad**2 * turn_rad])
             self._variance += grown + self.drift_per_m**2 * 1e-3
         self._odom_pose = pose
+        self._trail.append((reading.stamp_s, pose))
 
     def fix(self, reading: Localization) -> None:
         """Take a fix of the localiser."""
@@ -64,6 +72,30 @@ class PoseEstimator:
         if self._odom_pose is None:
             raise RuntimeError("no odometry yet")
         return self._odom_pose
+
+    def odom_pose_at(self, stamp_s: float) -> np.ndarray:
+        """(3,) pose in odom at a time: between two readings where there are such, else the nearest one.
+
+        Raises RuntimeError before the first odometry.
+        """
+        newest = self.odom_pose
+        later = None
+        for time_s, pose in reversed(self._trail):
+            if time_s <= stamp_s:
+                if later is None:
+                    return pose
+                share = (stamp_s - time_s) / max(later[0] - time_s, 1e-6)
+                step = later[1] - pose
+                step[2] = wrap(step[2])
+                return pose + share * step
+            later = time_s, pose
+        return newest if later is None else later[1]
+
+    def pose_at(self, stamp_s: float) -> np.ndarray:
+        """(3,) pose in the map at a time. Raises RuntimeError before the first fix."""
+        if self.map_from_odom is None:
+            raise RuntimeError("no localiser fix yet")
+        return compose(self.map_from_odom, self.odom_pose_at(stamp_s))
 
     @property
     def pose(self) -> np.ndarray:

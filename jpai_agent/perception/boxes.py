@@ -1,0 +1,141 @@
+"""Fit rectangles to what is seen of things, and complete what is seen of a vehicle to a plausible whole.
+
+Of a thing one sees the sides that face the viewer. Rectangles that follow the road's direction are preferred where they fit
+about as well (vehicles and houses nearly always do); the hidden depth of a vehicle is assumed away from the viewer, at most
+as far as nothing was seen to be free there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# tops and faces of what may be a vehicle
+VEHICLE_TOP_M, VEHICLE_FACE_M = (1.15, 3.3), (1.3, 11.5)
+# widest face of an end of a car, of a truck
+_CAR_END_M, _TRUCK_END_M = 2.05, 2.9
+_CAR, _TRUCK = (4.0, 1.7), (7.5, 2.4)
+_LONGEST_CAR_M = 5.2
+# larger than a vehicle and not thin: split
+_LONG_M, _WIDE_M, _THIN_M = 12.5, 3.4, 1.5
+
+
+@dataclass(frozen=True)
+class Rect:
+    """A rectangle: middle, heading of its longer side, half extents with half_x_m >= half_y_m."""
+
+    x_m: float
+    y_m: float
+    yaw_rad: float
+    half_x_m: float
+    half_y_m: float
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(2, 2) unit vectors along and across, as rows."""
+        cos, sin = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        return np.array([[cos, sin], [-sin, cos]])
+
+    def local(self, xy: np.ndarray) -> np.ndarray:
+        """Points (N, 2) along its axes, from its middle."""
+        return (xy - [self.x_m, self.y_m]) @ self.axes.T
+
+    def gaps(self, xy: np.ndarray) -> np.ndarray:
+        """(N,) distances of points (N, 2) from it, 0 inside."""
+        return np.hypot(*np.maximum(np.abs(self.local(xy)) - [self.half_x_m, self.half_y_m], 0.0).T)
+
+    def holds(self, xy: np.ndarray, margin_m: float | np.ndarray) -> np.ndarray:
+        """(N,) whether points (N, 2) lie in it or within a margin."""
+        over = np.abs(self.local(xy)) - [self.half_x_m, self.half_y_m]
+        return over.max(axis=1) < margin_m
+
+
+def fit_rect(xy: np.ndarray, cell_m: float, hint_rad: float | None) -> Rect:
+    """The rectangle around points (K, 2) with half a cell to spare.
+
+    hint_rad: direction that is taken when the rectangle along it is hardly larger.
+    """
+    (x, y), (width, height), angle_deg = cv2.minAreaRect((xy - xy[0]).astype(np.float32))
+    width, height = width + cell_m, height + cell_m
+    best = _oriented(x + xy[0, 0], y + xy[0, 1], math.radians(angle_deg), width / 2, height / 2)
+    if hint_rad is None:
+        return best
+    cos, sin = math.cos(hint_rad), math.sin(hint_rad)
+    local = xy @ np.array([[cos, -sin], [sin, cos]])
+    low, high = local.min(axis=0) - cell_m / 2, local.max(axis=0) + cell_m / 2
+    spread = high - low
+    # a ragged rim of cells makes the tightest rectangle lean
+    if spread[0] * spread[1] > 1.15 * width * height + 0.4 * (width + height) * cell_m:
+        return best
+    middle = (low + high) / 2
+    return _oriented(cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1], hint_rad, spread[0] / 2, spread[1] / 2)
+
+
+def split(xy: np.ndarray, cell_m: float, hint_rad: float | None) -> list[tuple[np.ndarray, Rect]]:
+    """Rectangles that cover points (K, 2) without covering much else, each with the indices of its points."""
+    whole = fit_rect(xy, cell_m, hint_rad)
+    left = [(np.arange(len(xy)), whole)]
+    done = []
+    while left:
+        at, rect = left.pop()
+        long_m, wide_m = 2 * rect.half_x_m, 2 * rect.half_y_m
+        if wide_m <= _THIN_M or (wide_m <= _WIDE_M and long_m <= _LONG_M) or len(at) < 4:
+            done.append((at, rect))
+            continue
+        along = rect.local(xy[at])[:, 0]
+        near = along < np.median((along.min(), along.max()))
+        if near.all() or not near.any():
+            done.append((at, rect))
+            continue
+        left += [(part, fit_rect(xy[part], cell_m, hint_rad)) for part in (at[near], at[~near])]
+    return done
+
+
+def completed(rect: Rect, top_m: float, viewer: np.ndarray, seen_free: Callable[[np.ndarray, float], np.ndarray]) -> Rect:
+    """The rectangle with the hidden rest of a vehicle, when what is seen may be the face of one; else as it is.
+
+    Args:
+        viewer: (2,) from where it was seen. seen_free: tells of points (N, 2) and a height whether they were looked through.
+    """
+    face, depth = 2 * rect.half_x_m, 2 * rect.half_y_m
+    if not (VEHICLE_TOP_M[0] <= top_m <= VEHICLE_TOP_M[1] and VEHICLE_FACE_M[0] <= face <= VEHICLE_FACE_M[1]):
+        return rect
+    if depth < 1.2 and face <= _TRUCK_END_M:
+        # an end: the length lies behind it
+        wanted = _CAR[0] if face <= _CAR_END_M else _TRUCK[0]
+        return _deepened(rect, 1, wanted, viewer, top_m, seen_free)
+    if depth < 1.2:
+        return _deepened(rect, 1, _CAR[1] if face <= _LONGEST_CAR_M else _TRUCK[1], viewer, top_m, seen_free)
+    if face < 3.4 and depth < _TRUCK_END_M:
+        # an end and a piece of the side
+        return _deepened(rect, 0, 3.4, viewer, top_m, seen_free)
+    return rect
+
+
+def _deepened(rect: Rect, axis: int, wanted_m: float, viewer: np.ndarray, top_m: float,
+              seen_free: Callable[[np.ndarray, float], np.ndarray]) -> Rect:
+    """The rectangle with wanted_m along one axis, grown away from the viewer over what was not seen to be free."""
+    halves = np.array([rect.half_x_m, rect.half_y_m])
+    away = -np.sign(rect.local(viewer[None, :])[0, axis]) or 1.0
+    steps = np.arange(0.3, wanted_m - 2 * halves[axis] + 0.15, 0.3)
+    if not len(steps):
+        return rect
+    local = np.zeros((len(steps), 3, 2))
+    local[..., axis] = (away * (halves[axis] + steps))[:, None]
+    local[..., 1 - axis] = np.array([-0.6, 0.0, 0.6]) * halves[1 - axis]
+    points = np.array([rect.x_m, rect.y_m]) + local @ rect.axes
+    free = seen_free(points.reshape(-1, 2), top_m).reshape(len(steps), 3).any(axis=1)
+    more = float(steps[int(np.argmax(free)) - 1] if free.any() and free.argmax() > 0 else 0.0 if free.any() else steps[-1])
+    middle = np.array([rect.x_m, rect.y_m]) + rect.axes[axis] * away * more / 2
+    halves[axis] += more / 2
+    return _oriented(float(middle[0]), float(middle[1]), rect.yaw_rad, float(halves[0]), float(halves[1]))
+
+
+def _oriented(x: float, y: float, yaw_rad: float, half_x: float, half_y: float) -> Rect:
+    if half_y > half_x:
+        yaw_rad, half_x, half_y = yaw_rad + math.pi / 2, half_y, half_x
+    return Rect(float(x), float(y), math.remainder(yaw_rad, math.pi), float(half_x), float(half_y))

@@ -15,6 +15,7 @@ from jpai_agent.control.segments import Say
 from jpai_agent.language import InstructionError, failure, normalise, only_stop, stop_word
 from jpai_agent.plan import ActionPlan, Step, Target
 from jpai_agent.vlm import Exchange
+from jpai_agent.world.scene import Scene
 from jpai_agent.world.sensors import Observation
 
 __all__ = ["Agent", "AgentConfig"]
@@ -23,8 +24,10 @@ log = logging.getLogger(__name__)
 
 # between two rehearsals while people pass
 LET_PASS_S = 0.7
-# faster than this a car is under way when the agent begins
+# faster than this a car is under way
 ROLLS_MPS = 0.5
+# a car whose depth camera has been silent for so long is brought to the kerb; the gate brakes it a little later
+BLIND_S = 0.6
 
 
 class Agent(Mind):
@@ -45,6 +48,7 @@ class Agent(Mind):
         self._interrupted = Part()
         self._told: tuple[str, int] = ("", -1)
         self._taking_over = self.robot.ackermann is not None
+        self._blind = False
 
     @property
     def idle(self) -> bool:
@@ -103,8 +107,10 @@ class Agent(Mind):
             self._home = (float(x), float(y), float(yaw))
         if self._taking_over:
             self._take_over()
+        scene = self.perception.scene()
+        self._mind_the_camera(scene)
         self._work()
-        command = self.executor.tick(self.perception.scene(), self._now_s)
+        command = self.executor.tick(scene, self._now_s)
         run = self.executor.run
         if run is not None:
             self._tell_progress(run)
@@ -247,6 +253,25 @@ class Agent(Mind):
         run = self.executor.carry_on(plan, program, scene)
         if run is not None:
             self.accepted_plan_id = run.id
+
+    def _mind_the_camera(self, scene: Scene) -> None:
+        """Bring a car to the kerb when its camera falls silent under way."""
+        was, seen_s = self._blind, scene.camera_s
+        self._blind = self.robot.ackermann is not None and seen_s is not None and self._now_s - seen_s > BLIND_S
+        if self._blind and not was and scene.robot.v_mps > ROLLS_MPS:
+            self._drop_task()
+            self._begin(self._stop_blind())
+
+    def _stop_blind(self) -> Task:
+        """Pull over by what was seen last, or come to rest in the lane where that is not free."""
+        self._say(failure("camera_lost"))
+        step = Step("pull_over")
+        try:
+            ready = yield from self._rehearsed(Part((step,)), ActionPlan("act", (step,)))
+            self._interrupt("failed", "camera_lost")
+            self._start(ready)
+        except Turned:
+            self._interrupt("failed", "camera_lost")
 
     def _carry_told(self, before: Run) -> None:
         """What has taken the place of a run that had only carried on does so too: nobody waits for its end."""

@@ -37,7 +37,7 @@ _GREEN = [{"at": [80, 80], "approach": side, "phases": [["green" if side in ("ea
 _FAST = {"skill": "set_speed", "speed": 30}
 
 
-class _Told:
+class FixedPlan:
     """A backend that answers with one plan."""
 
     name = "fixed plan"
@@ -46,6 +46,7 @@ class _Told:
         self._text = json.dumps({"decision": "act", "steps": steps, "reason": None})
 
     def plan(self, request: PlanRequest) -> PlanAnswer:
+        """The plan."""
         return PlanAnswer(self._text)
 
     def warm(self, request: PlanRequest) -> None:
@@ -110,7 +111,7 @@ def _emergency(seed: int, renderer: SceneRenderer) -> tuple[str, float]:
 
 def _drive(episode: Episode, steps: list[dict[str, Any]], seed: int, renderer: SceneRenderer) -> tuple[Recording, str]:
     def agent(context: AgentContext) -> Agent:
-        return Agent(context.robot, context.world_map, _Told(steps), context.worker, context.capture, context.observers)
+        return Agent(context.robot, context.world_map, FixedPlan(steps), context.worker, context.capture, context.observers)
 
     course = Course(replace(episode, seed=seed), agent, renderer)
     try:

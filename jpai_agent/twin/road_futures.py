@@ -181,7 +181,8 @@ def _walk(drawn: Futures, column: int, mover: Mover, stands: bool, network: Netw
     at = np.array([mover.x_m, mover.y_m])
     lane_yaw, beside_m, to_road = _beside(at, network)
     if stands:
-        walk = next((w for w in network.road.crosswalks if _near(w, at) <= people.crosswalk_m), None)
+        walk = min(network.road.crosswalks, key=lambda w: _near(w, at), default=None)
+        walk = walk if walk is not None and _near(walk, at) <= people.crosswalk_m else None
         begin = rng.uniform(*people.start_after_s, n)
         drawn.pace_mps[:, column] = rng.uniform(*people.start_mps, n)
         if walk is None:

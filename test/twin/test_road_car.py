@@ -1,4 +1,5 @@
-"""The reduced car: it drives circles and stops as a bicycle on tyres does, late and a little off, and slides if asked too much."""
+"""The reduced car: it drives circles and stops as a bicycle on tyres does, late and a little off, and slides if asked too much.
+"""
 
 import dataclasses
 import math

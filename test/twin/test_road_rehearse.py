@@ -135,7 +135,8 @@ def test_on_a_wet_road_a_late_stop_fails_that_a_dry_one_allows():
 
 def test_a_curve_taken_faster_than_the_tyres_hold_is_a_slide():
     config = with_config(CONFIG, "judge", slide_mps2=1.2)
-    assert verdict_on(drive(TO_LIGHT, 75.0, ["left"]), scene(TO_LIGHT, light="green"), rollouts=2, config=config).reason == "slide"
+    verdict = verdict_on(drive(TO_LIGHT, 75.0, ["left"]), scene(TO_LIGHT, light="green"), rollouts=2, config=config)
+    assert verdict.reason == "slide"
 
 
 def test_the_rest_of_a_program_is_rehearsed_from_where_its_runner_is():

@@ -22,8 +22,8 @@ from jpai_agent.world.scene import Scene
 GRAVITY_MPS2 = 9.81
 # a command slower than this leaves the steering where it is
 STEERS_FROM_MPS = 0.01
-# a loaded tyre rolls on a radius so much less than that of the free wheel (car.xml's tyres; real ones a few per cent)
-ROLLING = 0.996
+# a loaded tyre rolls on a radius less than the free wheel's, by so much (car.xml's, empty to full; real ones a few per cent)
+ROLLING = 0.9975
 # and creeps sideways by so many m/s per m/s² to the side (measured on car.xml)
 CREEP_S = 0.012
 # what the steering's motors take on top of the driver's lag (measured on car.xml)

@@ -70,7 +70,8 @@ def vary(pieces: Pieces, r: Random, strength: float = 1.0, fillers: Sequence[str
         words = [text.translate(_NARROW) for text in words]
     elif which < 0.25:
         words = [text.translate(_WIDE) for text in words]
-    pieces = [(text, slot) for text, slot in zip(words, slots, strict=True) if text]
+    # nothing is left of an instruction that is nothing but points (……)
+    pieces = [(text, slot) for text, slot in zip(words, slots, strict=True) if text] or pieces
     if r.random() < 0.13:
         pieces = [(r.choice(fillers), ""), *pieces]
     if r.random() < 0.30 and not pieces[-1][0].endswith(("。", "！", "？", "ね", "…", "!", "?")):

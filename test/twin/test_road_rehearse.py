@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 from street_drives import (
     BINDING,
@@ -25,8 +26,10 @@ from street_drives import (
 
 from jpai_agent.control import Program, ProgramRunner, RoadRunner
 from jpai_agent.control.segments import Wait
+from jpai_agent.twin.bench import bench_rehearsal
 from jpai_agent.twin.config import load_rehearsal
 from jpai_agent.twin.rehearse import rehearse
+from jpai_agent.twin.road_bench import minute_drive
 from jpai_agent.twin.road_config import load_road_rehearsal
 from jpai_agent.world.map import load_map
 from jpai_agent.world.robot import load_robot
@@ -191,3 +194,14 @@ def test_lanes_in_all_directions_can_be_driven():
         (x0, y0), (x1, y1) = lane.centre[[0, 1]]
         start = float(x0), float(y0), math.atan2(y1 - y0, x1 - x0)
         assert verdict_on(drive(start, 12.0), scene(start, v_mps=4.0), rollouts=2).passed, lane.id
+
+
+def test_the_bench_rehearses_minutes_among_a_dozen_others():
+    figures = bench_rehearsal(1, robot="car", rollouts=2)
+    assert (figures["n"], figures["simulated_s"]["p50"]) == (1, 60.0)
+    assert figures["wall_ms"]["p95"] >= figures["wall_ms"]["p50"] > 0
+    what, where = minute_drive(np.random.default_rng(0), CAR, STREET)
+    assert what.duration_s(CAR) >= 60.0
+    assert (len(where.movers), len(where.obstacles)) == (12, 8)
+    with pytest.raises(ValueError, match="unknown robot 'boat'"):
+        bench_rehearsal(1, robot="boat")

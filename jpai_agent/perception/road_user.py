@@ -25,6 +25,7 @@ _RIDER_WIDE_M = 1.2
 _RIDER_END_M, _KEI_END_M, _CAR_END_M = 0.95, 1.58, 2.15
 _RIDER_SIDE_M, _KEI_SIDE_M, _CAR_SIDE_M = 2.3, 3.7, 5.4
 COAST_S = 2.0
+LONGEST_CAR_M = 4.5
 ACCEL_MPS2 = (1.5, 2.5)
 # squared error in standard deviations that a steady motion hardly makes
 SURPRISE = 9.0
@@ -204,6 +205,9 @@ class RoadUser:
         axes = _axes(self.yaw_rad)
         low, high = _extent(xy - self.xy, self.yaw_rad, viewer - self.xy)
         eye = axes @ (viewer - self.xy)
+        if self.width_m < _CAR_END_M and self.length_m > LONGEST_CAR_M:
+            # too narrow for a truck
+            self.length_m += 0.3 * (max(LONGEST_CAR_M, float(high[0] - low[0])) - self.length_m)
         away_m = float(np.hypot(*eye))
         sizes, middle, shift = [self.length_m, self.width_m], np.zeros(2), np.zeros(2)
         beyond = [abs(eye[k]) > sizes[k] / 2 + 0.3 for k in (0, 1)]
@@ -214,7 +218,7 @@ class RoadUser:
             elif k == 0 and beyond[1] and min(seen, before) > 2.4 and abs(eye[0]) < 1.5 * abs(eye[1]):
                 # the side is seen: it tells the length
                 sizes[0] += 0.1 * min(max(seen, KEI_M[0]) - before, 0.0)
-            elif k == 1 and beyond[0] and seen > 0.4 and abs(eye[0]) > 2 * abs(eye[1]):
+            elif k == 1 and beyond[0] and seen > 0.4 and abs(eye[0]) > 0.5 * abs(eye[1]):
                 sizes[1] += 0.2 * (max(seen, RIDER_M[1]) - before)
             half = sizes[k] / 2
             if k == 0 and sizes[0] < _RIDER_SIDE_M:

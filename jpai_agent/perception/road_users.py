@@ -76,7 +76,7 @@ class RoadUsers:
                 # these are another thing's points
                 self.tracks.remove(track)
                 self.tracks.append(born(xy[group], tops_m[group], sight.xy, now_s, hint_at(xy[group[0]])))
-            elif track.displaced >= (CONFIRMATIONS if len(group) > 1 else LONE_CONFIRMATIONS):
+            elif track.displaced >= (CONFIRMATIONS if sum(len(g.xy) for g in list(track.glimpses)[-3:]) >= 6 else LONE_CONFIRMATIONS):
                 track.moving = True
                 found.append(track)
                 whole = labels == labels[group[0]]

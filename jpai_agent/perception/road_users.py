@@ -76,7 +76,7 @@ class RoadUsers:
                 # these are another thing's points
                 self.tracks.remove(track)
                 self.tracks.append(born(xy[group], tops_m[group], sight.xy, now_s, hint_at(xy[group[0]])))
-            elif track.displaced >= (CONFIRMATIONS if sum(len(g.xy) for g in list(track.glimpses)[-3:]) >= 6 else LONE_CONFIRMATIONS):
+            elif track.displaced >= (LONE_CONFIRMATIONS if _hardly_seen(track) else CONFIRMATIONS):
                 track.moving = True
                 found.append(track)
                 whole = labels == labels[group[0]]
@@ -193,3 +193,8 @@ def _may_be_one(xy: np.ndarray, viewer: np.ndarray) -> bool:
     if not len(xy) or np.ptp(xy, axis=0).max() > LARGEST_M:
         return False
     return len(xy) > 1 or float(np.hypot(*(xy[0] - viewer))) > LONE_M
+
+
+def _hardly_seen(track: RoadUser) -> bool:
+    """Whether the latest scans met it with less than two beams each."""
+    return sum(len(glimpse.xy) for glimpse in list(track.glimpses)[-3:]) < 6

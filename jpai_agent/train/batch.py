@@ -13,7 +13,7 @@ from jpai_agent.train.frames import COLOR_NAMES, KIND_NAMES, FrameShard
 from jpai_agent.train.losses import CHANNELS, IGNORE, MAX_TARGETS, Batch
 from jpai_agent.train.model import GRID_H, GRID_W, PATCHES
 from jpai_agent.train.sample import Sample
-from jpai_agent.train.tokenizer import COORDINATES, STEP, PlanCodec, PromptCodec, clean
+from jpai_agent.train.tokenizer import COORDINATES, STEP, PlanCodec, PromptCodec, clean, landmark_tokens
 
 MAX_PROMPT, MAX_ANSWER = 112, 96
 _LOOK_SPREAD_CELLS = 0.6  # how far around the point a head should look
@@ -27,6 +27,8 @@ class Question:
     Attributes:
         points: (answer index of x, object, x, y).
         labels: (answer index of the first character, characters, place in the prompt, object, target), -1 for none.
+        maps: (start in the prompt, length, place in the prompt of the token that says the map has it, 0 where it has none) of
+            words that name landmarks.
         copies: (answer index, start in the prompt, length) of spoken texts and numbers that the prompt holds as they are.
         counts: (start in the prompt, length, objects that fit: 0, 1 or 2 for more) of referring expressions.
     """
@@ -38,6 +40,7 @@ class Question:
     labels: tuple[tuple[int, int, int, int, int], ...]
     counts: tuple[tuple[int, int, int], ...]
     copies: tuple[tuple[int, int, int], ...]
+    maps: tuple[tuple[int, int, int], ...] = ()
 
 
 class Collator:
@@ -86,9 +89,13 @@ class Collator:
                         at = -1
                 labels.append((first, length, at, thing, which))
         counts = [(at, length, 1) for _, length, at, thing, _ in labels if at >= 0 and thing >= 0]
-        for first, last, fits in sample.place_counts if plain else ():
+        maps: list[tuple[int, int, int]] = []
+        for first, last, fits, kind in sample.place_counts if plain else ():
             at = start + len(self.prompts._characters(sample.instruction[:first]))
-            counts.append((at, len(self.prompts._characters(sample.instruction[first:last])), fits))
+            length = len(self.prompts._characters(sample.instruction[first:last]))
+            counts.append((at, length, fits))
+            told = [self.prompts.vocabulary[token] for token in landmark_tokens([p for p in sample.places if p.startswith(kind)])]
+            maps.append((at, length, prompt.index(told[0]) if told else 0))
         rivals = {"not_found": 0, "ambiguous": 2}.get(sample.plan.reason or "")
         if rivals is not None and plain:
             for first, last in sample.label_spans[:1]:
@@ -96,7 +103,8 @@ class Collator:
                     at = start + len(self.prompts._characters(sample.instruction[:first]))
                     counts.append((at, len(self.prompts._characters(sample.instruction[first:last])), rivals))
         copies = self._copies(prompt, answer, start)
-        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels), tuple(counts), copies)
+        return Question(sample, tuple(prompt), tuple(answer), tuple(points), tuple(labels), tuple(counts), copies,
+                        tuple(maps))
 
     def _copies(self, prompt: Sequence[int], answer: Sequence[int], start: int) -> tuple[tuple[int, int, int], ...]:
         """Runs of characters after an opening of a text or number that stand once in the prompt from `start` on."""
@@ -138,13 +146,17 @@ class Collator:
         heat = np.zeros((size, CHANNELS, patches), dtype=np.float32)
         cell_point = np.full((size, patches, 2), -1)
         point_at, point_goal, span_at, span_words, span_kind, span_color, copy_at = ([] for _ in range(7))
-        count_of, count_words, count = [], [], []
+        count_of, count_words, count, map_of, map_words, map_spot = ([] for _ in range(6))
         places = np.arange(prompt_length)
         for b, q in enumerate(questions):
             for at, length, fits in q.counts:
                 count_of.append(b)
                 count_words.append((places >= at) & (places < at + length))
                 count.append(fits)
+            for at, length, spot in q.maps:
+                map_of.append(b)
+                map_words.append((places >= at) & (places < at + length))
+                map_spot.append(spot)
             prompt[b, : len(q.prompt)] = q.prompt
             answer_in[b, 0] = self.bos
             answer_in[b, 1 : len(q.answer)] = q.answer[:-1]
@@ -198,6 +210,9 @@ class Collator:
             count_of=stack(count_of, (), torch.long),
             count_words=stack(count_words, (prompt_length,), torch.bool),
             count=stack(count, (), torch.long),
+            map_of=stack(map_of, (), torch.long),
+            map_words=stack(map_words, (prompt_length,), torch.bool),
+            map_spot=stack(map_spot, (), torch.long),
         )
 
 

@@ -31,7 +31,7 @@ from jpai_agent.train.views import FrameRecord
 AMBIGUOUS_REPLY = "{label}が複数見えます。どちらのことでしょうか。"  # fits things and people
 NOT_FOUND_REPLY = "{label}が見当たりません。"
 _DEFERRED = 0.12  # chance that a later step's object is not in view yet
-_TOO_FAST = 0.12  # share of the refusals that are an ordinary speed line with too high a speed
+_TOO_FAST = 0.25  # share of the refusals that are an ordinary speed line with too high a speed
 _TRIES = 30
 
 

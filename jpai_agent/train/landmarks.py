@@ -39,12 +39,12 @@ class MapDraw:
     fits: Mapping[str, int] | None = None
     in_view: Mapping[str, tuple[int, ...]] | None = None
 
-    def counts(self, letters: Sequence[str], text: str) -> tuple[tuple[int, int, int], ...]:
-        """(start, end, fits) of the words of these letters in `text`, the normalised instruction; none for the cart."""
+    def counts(self, letters: Sequence[str], text: str) -> tuple[tuple[int, int, int, str], ...]:
+        """(start, end, fits, kind) of the words of these letters in `text`, the normalised instruction; none for the cart."""
         if self.fits is None:
             return ()
-        words = [(as_read(self.words[letter]), self.fits[letter]) for letter in letters]
-        return tuple((text.find(said), text.find(said) + len(said), fits) for said, fits in words if said in text)
+        words = [(as_read(self.words[letter]), self.fits[letter], self.ids[letter]) for letter in letters]
+        return tuple((text.find(said), text.find(said) + len(said), fits, kind) for said, fits, kind in words if said in text)
 
     def seen(self, letters: Sequence[str]) -> tuple[int, ...]:
         """Indices of the frame's objects that the words of these letters may mean."""

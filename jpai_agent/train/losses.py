@@ -6,6 +6,7 @@ Besides the usual cross entropy of the answer (coordinates smoothed over their n
 - that the words of a label tell its object's kind and colour half-way up;
 - that single heads look where they should: label words at their object's patches and these at the words, decoder heads
   at the object when a coordinate is due, at the words when a label is copied;
+- that words for a landmark look at the token that says whether the map has it, or at `<s>` where there is none;
 - that the words of a label tell whether none, one or several objects fit them;
 - that what those heads bring back from any object's patch already names the coordinates of the object's point.
 
@@ -29,7 +30,7 @@ CHANNELS = MAX_TARGETS + 1  # targets 1..3 of the plan, then all candidates that
 HEAT_LAYERS = (1, 2, 3)
 # taught heads come first in their layer, see trace.TAUGHT_ENCODER_HEADS
 WORD_LAYER = 1  # encoder layer whose words tell kind and colour; its head 1 takes patches to words
-GROUND_LAYER = 2  # encoder layer whose head 0 takes words to patches
+GROUND_LAYER = 2  # encoder layer whose head 0 takes words to patches, its head 1 to what the map has
 X_HEAD, Y_HEAD, COPY_HEAD = 0, 1, 2
 HEAT_POSITIVE_WEIGHT = 6.0
 FIRST_TOKEN_WEIGHT = 3.0
@@ -53,6 +54,8 @@ class Batch:
         copy_at: (C, 3) question, answer step, prompt position of the character to copy.
         count_of: (L,) question of a referring expression; count_words: (L, T) its words; count: (L,) how many objects it
             fits, 2 for more.
+        map_of: (M,) question of words that name a landmark; map_words: (M, T) which; map_spot: (M,) the prompt's token that
+            says the map has it, 0 for none.
         cell_point: (B, K, 2) index of the coordinate tokens of the nearby point of the patch's object, -1 for none.
     """
 
@@ -74,6 +77,9 @@ class Batch:
     count_of: Tensor
     count_words: Tensor
     count: Tensor
+    map_of: Tensor
+    map_words: Tensor
+    map_spot: Tensor
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -163,7 +169,11 @@ def attention_losses(trace: Trace, batch: Batch) -> dict[str, Tensor]:
     up = trace.encoder_scores[WORD_LAYER][owner, 1].float().log_softmax(-1)[:, 1 : 1 + patches, 1 + patches :]
     read = (up + words.clamp_min(1e-9).log()[:, None]).logsumexp(-1)
     answer = -(read * goal).sum(-1) / goal.sum(-1).clamp_min(1)
-    return {"look": _mean(looks), "copy": _mean(copies), "ground": _mean(ground), "read": _mean(answer)}
+    named = trace.encoder_scores[GROUND_LAYER][batch.map_of, 1].float().log_softmax(-1)[:, 1 + patches :]
+    spot = (1 + patches + batch.map_spot)[:, None, None].expand(-1, named.shape[1], 1)
+    known = batch.map_words.float()
+    maps = -(named.gather(2, spot)[..., 0] * known).sum(-1) / known.sum(-1).clamp_min(1)
+    return {"map": _mean(maps), "look": _mean(looks), "copy": _mean(copies), "ground": _mean(ground), "read": _mean(answer)}
 
 
 def word_losses(trace: Trace, probes: Probes, batch: Batch) -> dict[str, Tensor]:
@@ -219,6 +229,7 @@ AUXILIARY_WEIGHTS = {
     "color": 0.1,
     "carry": 0.5,
     "count": 0.4,
+    "map": 0.2,
 }
 
 

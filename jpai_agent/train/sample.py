@@ -22,8 +22,8 @@ class Sample:
             flat and unique.
         label_spans: (start, end) characters of `instruction` for each label of the plan, in the plan's order; (-1, -1)
             when it is from `earlier`.
-        place_counts: (start, end, fits) characters of `instruction` that name a landmark; fits: 0 where the map has none, 2
-            where several are in view, else 1.
+        place_counts: (start, end, fits, kind): characters of `instruction` that name a landmark of that kind; fits: 0 where
+            the map has none, 2 where several are in view, else 1.
         robot: Whom it is said to. places: ids of the landmarks of its map.
         tags: Phenomena, for the evaluation tables; author: the corpus file it came from.
     """
@@ -38,7 +38,7 @@ class Sample:
     targets: tuple[int, ...] = ()
     mentions: tuple[int, ...] = ()
     label_spans: tuple[tuple[int, int], ...] = ()
-    place_counts: tuple[tuple[int, int, int], ...] = ()
+    place_counts: tuple[tuple[int, int, int, str], ...] = ()
     robot: str = "cart"
     places: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from jpai_agent.train.model import IMAGE_TOKENS
 
-TAUGHT_ENCODER_HEADS = {1: 2, 2: 1}  # encoder layer → how many of its first heads
+TAUGHT_ENCODER_HEADS = {1: 2, 2: 2}  # encoder layer → how many of its first heads
 TAUGHT_CROSS_HEADS = 3
 
 

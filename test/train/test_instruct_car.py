@@ -43,10 +43,10 @@ def test_a_landmark_of_the_map_becomes_its_place_whether_it_is_in_view_or_not():
         step = sample.plan.steps[0]
         assert list(step.args) == ["direction", "target", "when"]
         assert step.target.place in sample.places
-        (first, last, fits), = sample.place_counts
+        (first, last, fits, kind), = sample.place_counts
         assert sample.instruction[first:last] in (normalise(word).text for word in lexicon_car.lexicon.KIND_WORDS[
             step.target.place])
-        assert fits == 1
+        assert (fits, kind) == (1, step.target.place)
 
 
 def test_a_landmark_that_the_map_lacks_is_not_found():

@@ -192,3 +192,16 @@ def test_a_point_hits_inside_its_objects_box_only(shard):
     thing = first_visible(shard, 0)
     assert hits(tuple(shard.point[0, thing].tolist()), shard, 0, thing)
     assert not hits((999, 1), shard, 0, thing)
+
+
+def test_words_for_a_landmark_are_told_to_look_at_what_the_map_has(shard, collator):
+    plan = ActionPlan("ask", reason="not_found")
+    for places, spot in (((), 0), (("school", "hospital", "hospital_2"), 3)):
+        asked = Sample(0, "箱まで行って", plan, robot="car", places=places, place_counts=((0, 1, len(places), "hospital"),))
+        question = collator.question(asked)
+        (at, length, found), = question.maps
+        words = [collator.plans.strings[i] for i in question.prompt]
+        assert words[at : at + length] == ["箱"]
+        assert found == (words.index("⟦hospital:2⟧") if spot else 0)
+        batch = collator.batch([question], [0], shard, 40, np.random.default_rng(0))
+        assert batch.map_spot.tolist() == [found]

@@ -14,6 +14,7 @@ from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnB
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.changes import needs_rehearsal
 from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.world.road import RoadMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
@@ -85,8 +86,8 @@ class Run:
 class Executor:
     """Runs one program at a time. The commands that it gives are requests; the gate has the last word."""
 
-    def __init__(self, robot: RobotSpec) -> None:
-        self.robot = robot
+    def __init__(self, robot: RobotSpec, road: RoadMap | None = None) -> None:
+        self.robot, self.road = robot, road
         self.run: Run | None = None
         self._runs = 0
         self._checked_s = 0.0
@@ -137,7 +138,7 @@ class Executor:
             if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s
                 run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),
-                                             half_width_m=self.robot.width_m / 2)
+                                             half_width_m=self.robot.width_m / 2, robot=self.robot, road=self.road)
             slowed_mps = SLOWED_MPS if self.robot.ackermann is None else CAR_SLOWED_MPS
             top_mps = 0.0 if run.held else slowed_mps if run.change else np.inf
             command = run.runner.tick(view, dt_s, top_mps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -285,7 +286,7 @@ def test_a_car_that_loses_its_camera_brakes_comfortably_along_its_way_and_one_wi
         assert f"no {silent}" in braking[0].reasons
         assert braking[-1].v_mps == 0.0
         if softly:
-            steps = [a.v_mps - b.v_mps for a, b in zip(braking, braking[1:], strict=False)]
+            steps = [a.v_mps - b.v_mps for a, b in pairwise(braking)]
             assert max(steps) <= CAR.limits.brake_mps2 * PERIOD_S * 1.01
             assert braking[10].w_radps == pytest.approx(0.01 * braking[10].v_mps)
         else:

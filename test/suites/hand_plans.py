@@ -119,7 +119,8 @@ def main() -> None:
     counts: Counter[str] = Counter()
     for episode in (replace(e, seed=e.seed + 1000 * k) for e in wanted for k in range(chosen.seeds)):
         result = run_episode(episode, lambda context, episode=episode: hand_agent(context, episode))
-        counts.update(reached=int(result.goal_reached), contacts=int(result.contacts > 0), violations=int(bool(result.violations)))
+        counts.update(reached=int(result.goal_reached), contacts=int(result.contacts > 0),
+                      violations=int(bool(result.violations)))
         if not result.goal_reached:
             print(episode.id, episode.seed, [t.say for t in episode.turns], result.decision, result.reason,
                   result.failed_predicates, result.contacts, result.violations, result.error, flush=True)

@@ -242,7 +242,7 @@ class Course:
         """Observe, say what is due, let the agent and the gate decide, and advance the world."""
         start_wall, start_cpu = time.perf_counter(), time.process_time()
         now_s = self.robot.time_s
-        self.robot.streaming = set(getattr(self.agent.perception, "wants_stream", ()))
+        self.robot.streaming = set(self.agent.perception.wants_stream)
         observation = self.robot.observe(now_s)
         self._feed_gate(observation, now_s)
         self._say_what_is_due(now_s)

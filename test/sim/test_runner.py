@@ -200,3 +200,30 @@ def test_a_log_is_told_of_events_and_periods(renderer: SceneRenderer) -> None:
     assert time_s == pytest.approx(3.0, abs=0.11)
     assert command == pytest.approx((0.6, 0.0))
     assert state.x_m == pytest.approx(truth[0], abs=0.1)
+
+
+def test_in_the_street_the_map_has_the_landmarks_the_cameras_stream_and_the_rules_are_judged(renderer: SceneRenderer) -> None:
+    line = {
+        "id": "s",
+        "world": "street",
+        "robot": "car",
+        "scene": {
+            "robot_pose": [63.0, 81.5, 0],
+            "robot_speed_mps": 5.0,
+            "objects": [{"id": "a", "kind": "station", "pose": [40, 89.5, -90]}],
+            "lights": [{"at": [80, 80], "approach": "west", "phases": [["red", 99]]}],
+        },
+        "turns": [{"say": "突っ切れ"}],
+        "time_limit_s": 3.0,
+    }
+    course = Course(parse_episode(json.dumps(line)), Make({"突っ切れ": Script(5.0, 0.0, 9.0)}), renderer)
+    agent = course.agent
+    assert isinstance(agent, ScriptedAgent)
+    assert agent.context.world_map.place("station").names[0] == "駅"
+    assert course.robot.truth().velocity[0] == pytest.approx(5.0, abs=0.2)
+    while not course.over:
+        course.period()
+    assert course.robot.streaming == agent.perception.wants_stream
+    recording = course.recording()
+    assert set(recording.lights["light_80_80_west"]) == {"red"}
+    assert "red_light" in course.result().violations

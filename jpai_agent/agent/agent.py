@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LET_PASS_S = 0.7
 # faster than this a car is under way
 ROLLS_MPS = 0.5
+STANDS_MPS = 0.05
 # a car whose depth camera has been silent for so long is brought to the kerb; the gate brakes it a little later
 BLIND_S = 0.6
 
@@ -52,9 +53,11 @@ class Agent(Mind):
 
     @property
     def idle(self) -> bool:
-        """True when nothing is being planned, rehearsed or carried out."""
+        """True when nothing is being planned, rehearsed or carried out; what was stopped is so until it stands."""
         run = self.executor.run
-        return self._task is None and (run is None or run.told)
+        if self._task is not None or run is not None:
+            return self._task is None and run is not None and run.told
+        return not self.perception.ready or abs(self.perception.robot_state().v_mps) < STANDS_MPS
 
     @property
     def moving(self) -> bool:

@@ -124,6 +124,8 @@ class Executor:
     def cancel(self) -> Run | None:
         """Drop the program; the next ticks brake to standstill. Returns what was dropped."""
         run, self.run = self.run, None
+        if run is not None:
+            self._brakes = run.runner
         return run
 
     def tick(self, scene: Scene, now_s: float) -> tuple[float, float]:
@@ -133,7 +135,8 @@ class Executor:
         view = view_from_scene(scene)
         run = self.run
         if run is None or (run.outcome is not None and not run.carrying):
-            command = self._brakes.brake(view, dt_s)
+            # a runner brakes on from the speed that it wanted last, a car's along its course
+            command = (run.runner if run is not None else self._brakes).brake(view, dt_s)
         else:
             if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s
@@ -142,8 +145,6 @@ class Executor:
             slowed_mps = SLOWED_MPS if self.robot.ackermann is None else CAR_SLOWED_MPS
             top_mps = 0.0 if run.held else slowed_mps if run.change else np.inf
             command = run.runner.tick(view, dt_s, top_mps)
-        # whoever takes over carries on from the speed that was wanted last
-        self._brakes.take_over(command)
         return float(command.v_mps[0]), float(command.w_radps[0])
 
     def rehearsed(self, verdict: Verdict, scene: Scene) -> None:

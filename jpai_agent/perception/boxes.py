@@ -48,10 +48,10 @@ class Rect:
         """(N,) distances of points (N, 2) from it, 0 inside."""
         return np.hypot(*np.maximum(np.abs(self.local(xy)) - [self.half_x_m, self.half_y_m], 0.0).T)
 
-    def holds(self, xy: np.ndarray, margin_m: float | np.ndarray) -> np.ndarray:
-        """(N,) whether points (N, 2) lie in it or within a margin."""
+    def holds(self, xy: np.ndarray, margin_m: float | np.ndarray, beside_m: float | np.ndarray | None = None) -> np.ndarray:
+        """(N,) whether points (N, 2) lie in it or within a margin; beside_m: the margin across, by default the same."""
         over = np.abs(self.local(xy)) - [self.half_x_m, self.half_y_m]
-        return over.max(axis=1) < margin_m
+        return (over[:, 0] < margin_m) & (over[:, 1] < (margin_m if beside_m is None else beside_m))
 
 
 def fit_rect(xy: np.ndarray, cell_m: float, hint_rad: float | None) -> Rect:

@@ -113,27 +113,33 @@ class Sight:
     slopes: np.ndarray
     things_m: np.ndarray
 
-    def looked_through(self, xy: np.ndarray, tops_m: np.ndarray, coarse_m: np.ndarray | None = None,
-                       margin_m: float | np.ndarray = 0.0) -> np.ndarray:
+    def looked_through(self, xy: np.ndarray, tops_m: np.ndarray, coarse_m: np.ndarray | None = None) -> np.ndarray:
         """(N,) whether a beam passed through the place of things at xy (N, 2) that would have met them.
 
         Args:
             tops_m: (N,) heights up to which the things reach.
             coarse_m: (N,) distances from which the things were measured; given, a thing that was measured from afar and lies
                 just behind what is measured better now counts as looked through too: it was noise.
-            margin_m: How far off xy itself may be along the line of sight.
         """
+        away, beams, met = self._meet(xy, tops_m)
+        through = np.any(met & (self.reach_m[:, beams] > away + 0.15 + 3 * RANGE_NOISE * away), axis=0)
+        if coarse_m is not None:
+            behind = away - self.things_m[beams]
+            through |= (behind > 0.15) & (behind < 0.3 + 3 * RANGE_NOISE * coarse_m) & (away < 0.6 * coarse_m)
+        return np.asarray(through)
+
+    def tells(self, xy: np.ndarray, tops_m: np.ndarray) -> np.ndarray:
+        """(N,) whether a beam points to the place of things at xy (N, 2) at a height below their tops (N,)."""
+        return np.asarray(np.any(self._meet(xy, tops_m)[2], axis=0))
+
+    def _meet(self, xy: np.ndarray, tops_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distances (N,), beams (N,), and which rows (rows, N) are at the things' height there."""
         offset = xy - self.xy
         away = np.hypot(offset[:, 0], offset[:, 1])
         beams = np.round((np.arctan2(offset[:, 1], offset[:, 0]) - self.first_rad) / self.step_rad).astype(np.int64)
         beams %= self.reach_m.shape[1]
         heights = self.height_m + self.slopes[:, beams] * away
-        met = (heights > 0.05) & (heights < tops_m - 0.02)
-        through = (met & (self.reach_m[:, beams] > away + 0.15 + 3 * RANGE_NOISE * away + margin_m)).any(axis=0)
-        if coarse_m is not None:
-            behind = away - self.things_m[beams]
-            through |= (behind > 0.15) & (behind < 0.3 + 3 * RANGE_NOISE * coarse_m) & (away < 0.6 * coarse_m)
-        return through
+        return away, beams, (heights > 0.05) & (heights < tops_m - 0.02)
 
 
 def smoothed(ranges: np.ndarray) -> np.ndarray:

@@ -30,9 +30,11 @@ ACCEL_MPS2 = (1.5, 2.5)
 # squared error in standard deviations that a steady motion hardly makes
 SURPRISE = 9.0
 # a car of which nothing is seen below this height may reach so much farther than what is seen
-BONNET_TOP_M, BONNET_M = 0.72, 1.1
+BONNET_TOP_M, BONNET_M, BONNET_GUESS_M, CAR_TOP_M = 0.72, 1.3, 0.3, 1.9
 # beams this little above a point would still have met its thing
 ABOVE_M = 0.04
+# of so much of what was seen a scan must tell
+TOLD_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,12 @@ class Glimpse:
         return cls(stamp_s, xy, tops_m, middle.copy(), deep)
 
     def free_in(self, sight: Sight) -> float:
-        """Share of its points that a scan looked through, in front and behind."""
+        """Share of its points that a scan looked through, in front and behind, among those of which it tells; 0 for too few."""
         tops = self.tops_m + ABOVE_M
-        return float((sight.looked_through(self.xy, tops) & sight.looked_through(self.deep, tops)).mean())
+        told = sight.tells(self.xy, tops)
+        if told.sum() < max(1, TOLD_SHARE * len(told)):
+            return 0.0
+        return float((sight.looked_through(self.xy, tops) & sight.looked_through(self.deep, tops))[told].mean())
 
 
 @dataclass(eq=False)
@@ -82,6 +87,9 @@ class RoadUser:
     moving: bool = False
     surprised: int = 0
     id: str = ""
+    # whether only the cabin was seen last, and what of the near end was not
+    over_bonnet: bool = False
+    bonnet_m: float = 0.0
     glimpses: deque[Glimpse] = field(default_factory=lambda: deque(maxlen=15))
 
     @property
@@ -141,28 +149,27 @@ class RoadUser:
             extent = float(np.hypot(*np.ptp(xy, axis=0)))
             if extent - 2.5 * SMOOTH_NOISE * away_m > SMALL_M and len(xy) >= 4:
                 # more of it has come into view
-                self.size_up(xy, viewer)
+                self.size_up(xy, tops_m, viewer)
             elif self.moving and self.speed_mps > RIDING_MPS and self.top_m > RIDER_TOP_M:
                 self.length_m, self.width_m = RIDER_M
                 self.yaw_rad = math.atan2(self.velocity[1], self.velocity[0])
         if not self.small and self.length_m < _RIDER_SIDE_M and self.width_m > _RIDER_WIDE_M:
             # too wide for a rider
-            self.size_up(xy, viewer)
+            self.size_up(xy, tops_m, viewer)
         if self.small:
             # the near side is seen; a person is a quarter of a metre thick
             middle = xy.mean(axis=0) - to_viewer / away_m * 0.12
             sigma_m = (0.06 + RANGE_NOISE * away_m / math.sqrt(len(xy)), 0.06 + 0.003 * away_m)
         else:
             self._turn()
-            # the beams may pass over a bonnet
-            slack_m = BONNET_M if float(tops_m.min()) > BONNET_TOP_M and self.top_m < 2.0 else 0.0
-            middle = self._middle(xy, viewer, slack_m)
-            sigma_m = (0.08 + 0.005 * away_m + 0.2 * slack_m, 0.08 + 0.005 * away_m)
+            middle = self._middle(xy, viewer, self._over_bonnet(tops_m))
+            # a windscreen leans, so what is seen of it wanders
+            sigma_m = (0.08 + 0.005 * away_m + (0.25 if self.over_bonnet else 0.0), 0.08 + 0.005 * away_m)
         ray = _axes(math.atan2(to_viewer[1], to_viewer[0]))
         self.correct(middle, ray.T @ np.diag(np.square(sigma_m)) @ ray, now_s)
         self.glimpses.append(Glimpse.of(now_s, xy, tops_m, self.xy, viewer))
 
-    def size_up(self, xy: np.ndarray, viewer: np.ndarray, hint_rad: float | None = None) -> None:
+    def size_up(self, xy: np.ndarray, tops_m: np.ndarray, viewer: np.ndarray, hint_rad: float | None = None) -> None:
         """Take heading and size from points (N, 2) alone, along its motion if it moves, else along the road's direction or the
         points'; where it is stays."""
         if self.moving and self.speed_mps > 1.0:
@@ -186,7 +193,18 @@ class RoadUser:
         else:
             kind = KEI_M if long_m <= _KEI_SIDE_M else CAR_M if long_m <= _CAR_SIDE_M else TRUCK_M
         self.length_m, self.width_m = min(max(long_m, kind[0]), LARGEST_M), min(max(wide_m, kind[1]), WIDEST_M)
-        self.xy = self._middle(xy, viewer)
+        self.xy = self._middle(xy, viewer, self._over_bonnet(tops_m))
+
+    def _over_bonnet(self, tops_m: np.ndarray) -> bool:
+        return bool(tops_m.min() > BONNET_TOP_M) and self.top_m < CAR_TOP_M and self.width_m < _CAR_END_M
+
+    def _beyond_seen(self, expected_m: float, over_bonnet: bool) -> float:
+        """How far the near end of a car reaches beyond what is seen of it; expected_m: by where it was expected."""
+        if not over_bonnet or self.length_m < KEI_M[0]:
+            self.bonnet_m = 0.0
+        elif not self.over_bonnet:
+            self.bonnet_m = float(np.clip(expected_m, 0.0, BONNET_M)) if self.scans > 3 else BONNET_GUESS_M
+        return self.bonnet_m
 
     def _turn(self) -> None:
         """Bring the heading to that of the motion; of two opposite ones a slow thing keeps the nearer."""
@@ -197,10 +215,10 @@ class RoadUser:
             self.yaw_rad, turn = wrap(self.yaw_rad + math.pi), wrap(turn - math.pi)
         self.yaw_rad = wrap(self.yaw_rad + min(0.35, 0.1 * self.speed_mps) * turn)
 
-    def _middle(self, xy: np.ndarray, viewer: np.ndarray, slack_m: float = 0.0) -> np.ndarray:
+    def _middle(self, xy: np.ndarray, viewer: np.ndarray, over_bonnet: bool) -> np.ndarray:
         """The middle (2,) of the box that fits to the sides that are seen; brings the size along.
 
-        slack_m: How far an end may reach beyond what is seen of it.
+        over_bonnet: Whether the beams may have passed over a bonnet, and only the cabin is seen.
         """
         axes = _axes(self.yaw_rad)
         low, high = _extent(xy - self.xy, self.yaw_rad, viewer - self.xy)
@@ -228,15 +246,18 @@ class RoadUser:
                 side = math.copysign(1.0, eye[k])
                 edge = high[k] if side > 0 else low[k]
                 if k == 0:
-                    # of what is possible, where it was expected
-                    edge = side * float(np.clip(before / 2, side * edge, side * edge + slack_m))
+                    edge += side * self._beyond_seen(side * (side * before / 2 - edge), over_bonnet)
                 middle[k] = edge - side * half
+                if k == 0 and self.over_bonnet and not over_bonnet and abs(middle[0]) < 2 * BONNET_M:
+                    # the bonnet comes into view: that is no motion
+                    shift[0] += middle[0]
                 # what it has grown by lies on the far side: that is no motion
                 shift[k] = -side * (half - before / 2)
             elif seen > 0.75 * sizes[k]:
                 middle[k] = (low[k] + high[k]) / 2
             else:
                 middle[k] = min(low[k] + half, high[k] - half, key=abs)
+        self.over_bonnet = over_bonnet
         measured = self.xy + middle @ axes
         self.xy = self.xy + shift @ axes
         self.length_m, self.width_m = sizes
@@ -246,7 +267,7 @@ class RoadUser:
 def born(xy: np.ndarray, tops_m: np.ndarray, viewer: np.ndarray, now_s: float, hint_rad: float | None) -> RoadUser:
     """A road user of the first points (N, 2) that are seen of it; hint_rad: direction of the road there."""
     user = RoadUser(xy.mean(axis=0), now_s, now_s, 0.0, 0.0, 0.0, float(tops_m.max()))
-    user.size_up(xy, viewer, hint_rad)
+    user.size_up(xy, tops_m, viewer, hint_rad)
     user.glimpses.append(Glimpse.of(now_s, xy, tops_m, user.xy, viewer))
     return user
 

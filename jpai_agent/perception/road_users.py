@@ -63,8 +63,12 @@ class RoadUsers:
         """
         now_s = sight.stamp_s
         taken = np.zeros(len(xy), dtype=bool)
-        for track in self.moving():
-            self._follow(track, xy, tops_m, labels, stands, taken, sight)
+        moving = self.moving()
+        if moving:
+            # of two that pass one another each takes what is nearer to it
+            nearest = np.argmin([track.rect(now_s).gaps(xy) for track in moving], axis=0)
+            for number, track in enumerate(moving):
+                self._follow(track, xy, tops_m, labels, ~stands & (nearest == number), taken, sight)
         rest = np.flatnonzero(~taken & ~stands)
         order = rest[np.argsort(labels[rest], kind="stable")]
         groups = [g for g in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if _may_be_one(xy[g], sight.xy)]
@@ -72,7 +76,7 @@ class RoadUsers:
         for track, group in self._matches(groups, xy, sight):
             track.measure(xy[group], tops_m[group], sight.xy, now_s)
             track.displaced = track.displaced + 1 if self._displaced(track, sight) else 0
-            if track.surprised >= 2:
+            if track.surprised >= 2 and _hardly_seen(track):
                 # these are another thing's points
                 self.tracks.remove(track)
                 self.tracks.append(born(xy[group], tops_m[group], sight.xy, now_s, hint_at(xy[group[0]])))
@@ -84,7 +88,8 @@ class RoadUsers:
                 # a pedestrian beside a parked car is not the car
                 alone = len(group) > 0.5 * whole.sum() or np.hypot(*np.ptp(xy[group], axis=0)) > SMALL_M + 0.2
                 fits = 2 * rect.half_x_m < LARGEST_M and 2 * rect.half_y_m < WIDEST_M
-                track.size_up(xy[whole] if alone and fits else xy[group], sight.xy)
+                mine = whole if alone and fits else group
+                track.size_up(xy[mine], tops_m[mine], sight.xy)
         for group in groups:
             self.tracks.append(born(xy[group], tops_m[group], sight.xy, now_s, hint_at(xy[group[0]])))
         self._sights.append(sight)
@@ -92,24 +97,26 @@ class RoadUsers:
         return [track for track in found if track in self.tracks]
 
     @staticmethod
-    def _follow(track: RoadUser, xy: np.ndarray, tops_m: np.ndarray, labels: np.ndarray, stands: np.ndarray,
+    def _follow(track: RoadUser, xy: np.ndarray, tops_m: np.ndarray, labels: np.ndarray, own: np.ndarray,
                 taken: np.ndarray, sight: Sight) -> None:
-        """Give a road user that moves the points where it is expected, and mark them as taken."""
+        """Give a road user that moves the points where it is expected, of those that may be its `own`, and mark them as taken."""
         now_s = sight.stamp_s
         rect = track.rect(now_s)
         away_m = float(np.hypot(rect.x_m - sight.xy[0], rect.y_m - sight.xy[1]))
         margin_m = (0.35 if track.small else 0.45) + 0.012 * away_m + 0.15 * min(now_s - track.seen_s, 1.0) * track.speed_mps
-        open_to = ~taken & ~stands
-        mine = rect.holds(xy, margin_m) & open_to
+        open_to = ~taken & own
+        # what moves along its length does not come off to the side
+        beside_m = margin_m if track.small else 0.25 + 0.012 * away_m
+        mine = rect.holds(xy, margin_m, beside_m) & open_to
         if int(mine.sum()) < (1 if track.small and away_m > LONE_M else 2):
             return
         if not track.small:
             # what hangs together with it and sticks out belongs to it, as long as it stays a vehicle
             whole = np.isin(labels, np.unique(labels[mine])) & open_to
-            if (np.abs(rect.local(xy[whole])) < [rect.half_x_m + 1.2 + margin_m, rect.half_y_m + 0.3 + margin_m]).all():
+            if rect.holds(xy[whole], 1.2 + margin_m, 0.2 + beside_m).all():
                 mine = whole
         # nor are the rest of its points another thing
-        taken |= mine | (rect.holds(xy, margin_m + 0.2) & ~stands)
+        taken |= mine | (rect.holds(xy, margin_m + 0.2, beside_m + 0.1) & own)
         track.measure(xy[mine], tops_m[mine], sight.xy, now_s)
 
     def _matches(self, groups: list[np.ndarray], xy: np.ndarray, sight: Sight) -> list[tuple[RoadUser, np.ndarray]]:
@@ -124,7 +131,7 @@ class RoadUsers:
         for t, track in enumerate(tracks):
             offsets = np.hypot(*(middles - track.at(now_s)).T)
             for g in np.flatnonzero(offsets < track.length_m / 2 + 3.0):
-                cost = float(track.rect(now_s).gaps(xy[groups[g]]).mean() + 0.2 * offsets[g])
+                cost = float(track.rect(now_s).gaps(xy[groups[g]]).mean() + 0.2 * offsets[g] - 0.05 * min(track.scans, 8))
                 if cost < GATE_M + GATE_PER_M * away_m[g]:
                     pairs.append((cost, t, int(g)))
         matched: dict[int, int] = {}
@@ -156,7 +163,7 @@ class RoadUsers:
             if away_m > FARTHEST_M or gone_m < max(DISPLACED_M + DISPLACED_PER_M * away_m, 0.35 * since_s):
                 continue
             # it has gone as it goes
-            if float(np.hypot(*(gone / since_s - track.velocity))) > 0.3 + 0.6 * track.speed_mps:
+            if float(gone @ ahead) < 0.8 * gone_m or not 0.4 < speed * since_s / gone_m < 4.0:
                 continue
             before = next((s for s in reversed(self._sights) if s.stamp_s <= then.stamp_s + 0.01), None)
             if then.free_in(sight) >= DISPLACED_SHARE or (before is not None and now.free_in(before) >= DISPLACED_SHARE):

@@ -15,7 +15,7 @@ import numpy as np
 
 HIT, MISS, MOST, OCCUPIED = 2, 1, 12, 4
 # evidence and age of what surely stands
-SURE, SURE_S = 6, 1.5
+SURE, SURE_S = 6, 1.0
 # the window moves along in steps of so many cells
 _STEP_CELLS = 64
 SMALLEST_CELLS, LONE_EVIDENCE = 2, 8
@@ -121,12 +121,12 @@ class StreetGrid:
             from_xy: (2,) from where the points were measured; noise: how far off they may be, as a share of the distance.
         """
         sure = ((self._evidence >= SURE) & (now_s - self._since_s > SURE_S)).astype(np.uint8)
-        sure = cv2.dilate(sure, np.ones((3, 3), np.uint8))
+        dilated: np.ndarray = cv2.dilate(sure, np.ones((3, 3), np.uint8))
         rays = xy - from_xy
         found = np.zeros(len(xy), dtype=bool)
         for share in (-1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0):
             columns, rows, inside = self._cells(xy + share * noise * rays)
-            found |= inside & (sure[np.where(inside, rows, 0), np.where(inside, columns, 0)] > 0)
+            found |= inside & (dilated[np.where(inside, rows, 0), np.where(inside, columns, 0)] > 0)
         return found
 
     def patches(self) -> list[Patch]:

@@ -17,6 +17,8 @@ from jpai_agent.control.view import View
 # out of sight for so long it is lost; it stands this slow for so long; one that never sets out is waited for so long
 LOST_S, STANDING_MPS, STOPPED_S, PATIENCE_S = 12.0, 0.3, 2.5, 30.0
 WALKED_MPS = 1.0
+# a mover of another name this near to where it was last is it
+SAME_M = 5.0
 # it has turned off when it heads this far off the way straight on, this far from it
 TURNED_RAD, OFF_WAY_M = math.radians(40), 2.5
 # ways are told apart by where it is, remembered with this share per second
@@ -40,6 +42,7 @@ class Pursuit:
         self.went, self.turned = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         self.way = np.zeros(n, dtype=int)
         self.off_m = np.zeros((n, most))
+        self.known: dict[str, tuple[str, tuple[float, float]]] = {}
         self._coarse = [course.points[::8] for course in courses]
         self._heading = [course.heading[::8] for course in courses]
 
@@ -52,10 +55,14 @@ class Pursuit:
     def follow(self, segment: FollowVehicle, first: int, rows: np.ndarray, along_m: np.ndarray, movers: Movers | None,
                view: View, dt_s: float) -> np.ndarray:
         """(R,) the courses that cars `rows` take now, which are along_m (R,) on theirs; `first` is that of the first way."""
-        if movers is None or segment.target_id not in view.mover_ids:
-            self.unseen_s[rows] += dt_s
+        name = self._name_now(segment, view)
+        if movers is None or name not in view.mover_ids:
+            # one that has not set out yet is a thing that stands
+            stands = name in view.box_ids
+            self.unseen_s[rows] = 0.0 if stands else self.unseen_s[rows] + dt_s
+            self.still_s[rows] = self.still_s[rows] + dt_s if stands else 0.0
             return first + self.way[rows]
-        column = view.mover_ids.index(segment.target_id)
+        column = view.mover_ids.index(name)
         x, y, pace = movers.x[:, column], movers.y[:, column], movers.pace[:, column]
         seen = np.abs(x) < FAR_M / 2
         self.unseen_s[rows] = np.where(seen, 0.0, self.unseen_s[rows] + dt_s)
@@ -73,6 +80,20 @@ class Pursuit:
                 self.turned[rows] |= seen & beside & (pace > WALKED_MPS) & (off > OFF_WAY_M)
             self.off_m[rows, way] = np.where(seen, keep * self.off_m[rows, way] + (1 - keep) * off, self.off_m[rows, way])
         return first + self._choose(segment, first, rows, along_m)
+
+    def _name_now(self, segment: FollowVehicle, view: View) -> str:
+        """The id of what is followed: a vehicle that sets out, or comes into sight again, may have got another one."""
+        name, where = self.known.get(segment.target_id, (segment.target_id, (segment.x_m, segment.y_m)))
+        ids = view.mover_ids
+        if name not in ids and name not in view.box_ids and ids and view.movers.shape[1]:
+            apart = np.hypot(view.movers[0, :, 0] - where[0], view.movers[0, :, 1] - where[1])
+            if np.isfinite(apart).any() and np.nanmin(apart) < SAME_M:
+                name = ids[int(np.nanargmin(apart))]
+        if name in ids:
+            at = view.movers[0, ids.index(name), :2]
+            where = (float(at[0]), float(at[1])) if np.isfinite(at).all() else where
+        self.known[segment.target_id] = (name, where)
+        return name
 
     def ended(self, segment: FollowVehicle, rows: np.ndarray, since_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(R,) whether it has ended as told, and whether the vehicle was lost, since_s (R,) after it began."""

@@ -99,6 +99,7 @@ class RoadRunner:
             for name, value in vars(mine).items():
                 if isinstance(value, np.ndarray):
                     setattr(its, name, np.repeat(value[:1], n, axis=0).copy())
+        other._pursuit.known = dict(self._pursuit.known)
         return other
 
     def looked(self, found: bool, heading_rad: float | None = None) -> None:

@@ -84,13 +84,19 @@ class RoadUser:
     spread: np.ndarray = field(default_factory=lambda: np.diag([0.1, 0.1, 9.0, 9.0]))
     scans: int = 1
     displaced: int = 0
-    moving: bool = False
+    # since when it has been known to move
+    moving_s: float | None = None
     surprised: int = 0
     id: str = ""
     # whether only the cabin was seen last, and what of the near end was not
     over_bonnet: bool = False
     bonnet_m: float = 0.0
     glimpses: deque[Glimpse] = field(default_factory=lambda: deque(maxlen=15))
+
+    @property
+    def moving(self) -> bool:
+        """It has been seen to move."""
+        return self.moving_s is not None
 
     @property
     def small(self) -> bool:

@@ -81,7 +81,7 @@ class RoadUsers:
                 self.tracks.remove(track)
                 self.tracks.append(born(xy[group], tops_m[group], sight.xy, now_s, hint_at(xy[group[0]])))
             elif track.displaced >= (LONE_CONFIRMATIONS if _hardly_seen(track) else CONFIRMATIONS):
-                track.moving = True
+                track.moving_s = now_s
                 found.append(track)
                 whole = labels == labels[group[0]]
                 rect = fit_rect(xy[whole], 0.05, None)
@@ -177,11 +177,12 @@ class RoadUsers:
             unseen_s = now_s - track.seen_s
             if track.speed_mps > 1.3 * FASTEST_MPS:
                 continue
-            if not track.moving:
+            if track.moving_s is None:
                 if unseen_s < TENTATIVE_S:
                     kept.append(track)
                 continue
-            if unseen_s > (STOPPED_S if track.speed_mps < STANDS_MPS else COAST_S + 1.0):
+            followed_s = track.seen_s - track.moving_s
+            if unseen_s > (STOPPED_S if track.speed_mps < STANDS_MPS else min(COAST_S + 1.0, 0.5 + followed_s)):
                 continue
             if unseen_s > 0.25:
                 rect = track.rect(now_s)

@@ -236,6 +236,9 @@ class Agent(Mind):
             return part
         run = self.executor.run
         left = self._part.after(run.step) if run is not None else self._interrupted
+        if not left.steps and "continue" in skills and self.robot.ackermann is not None:
+            # a car that has nothing left to do goes on along its lane
+            left = Part((Step("drive"),))
         at = skills.index("continue") if "continue" in skills else len(skills)
         return part.spliced(at, left, drop=1 if "continue" in skills else 0)
 

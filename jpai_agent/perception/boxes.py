@@ -18,7 +18,7 @@ import numpy as np
 VEHICLE_TOP_M, VEHICLE_FACE_M = (1.15, 3.3), (1.3, 11.5)
 # widest face of an end of a car, of a truck
 _CAR_END_M, _TRUCK_END_M = 2.05, 2.9
-_CAR, _TRUCK = (4.0, 1.7), (7.5, 2.4)
+_CAR, _TRUCK = (4.2, 1.7), (7.5, 2.4)
 _LONGEST_CAR_M = 5.2
 # larger than a vehicle and not thin: split
 _LONG_M, _WIDE_M, _THIN_M = 12.5, 3.4, 1.5

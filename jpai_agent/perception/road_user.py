@@ -74,7 +74,7 @@ class RoadUser:
 
     xy: np.ndarray
     seen_s: float
-    born_s: float
+    born_xy: np.ndarray
     yaw_rad: float
     length_m: float
     width_m: float
@@ -123,7 +123,9 @@ class RoadUser:
         step_s = max(now_s - self.seen_s, 1e-3)
         self.xy = self.at(now_s)
         move = np.eye(4) + step_s * np.eye(4, k=2)
-        push = np.array([[step_s**4 / 4, step_s**3 / 2], [step_s**3 / 2, step_s**2]]) * ACCEL_MPS2[0 if self.small else 1] ** 2
+        # what hardly moves is taken to stand, until it surprises
+        accel = ACCEL_MPS2[0 if self.small else 1] * (0.3 if self.moving and self.speed_mps < 0.5 else 1.0)
+        push = np.array([[step_s**4 / 4, step_s**3 / 2], [step_s**3 / 2, step_s**2]]) * accel**2
         self.spread = move @ self.spread @ move.T + np.kron(push, np.eye(2))
 
     def correct(self, xy: np.ndarray, noise: np.ndarray, now_s: float) -> None:
@@ -272,7 +274,7 @@ class RoadUser:
 
 def born(xy: np.ndarray, tops_m: np.ndarray, viewer: np.ndarray, now_s: float, hint_rad: float | None) -> RoadUser:
     """A road user of the first points (N, 2) that are seen of it; hint_rad: direction of the road there."""
-    user = RoadUser(xy.mean(axis=0), now_s, now_s, 0.0, 0.0, 0.0, float(tops_m.max()))
+    user = RoadUser(xy.mean(axis=0), now_s, xy.mean(axis=0), 0.0, 0.0, 0.0, float(tops_m.max()))
     user.size_up(xy, tops_m, viewer, hint_rad)
     user.glimpses.append(Glimpse.of(now_s, xy, tops_m, user.xy, viewer))
     return user

@@ -14,7 +14,7 @@ import numpy as np
 
 from jpai_agent.perception.boxes import fit_rect
 from jpai_agent.perception.returns import Sight
-from jpai_agent.perception.road_user import COAST_S, LARGEST_M, SMALL_M, WIDEST_M, RoadUser, born
+from jpai_agent.perception.road_user import COAST_S, LARGEST_M, RIDER_M, SMALL_M, WIDEST_M, RoadUser, born
 
 GATE_M, GATE_PER_M = 1.0, 0.02
 MOVING_MPS, DISPLACED_M, DISPLACED_PER_M = 0.45, 0.28, 0.012
@@ -103,14 +103,16 @@ class RoadUsers:
         now_s = sight.stamp_s
         rect = track.rect(now_s)
         away_m = float(np.hypot(rect.x_m - sight.xy[0], rect.y_m - sight.xy[1]))
-        margin_m = (0.35 if track.small else 0.45) + 0.012 * away_m + 0.15 * min(now_s - track.seen_s, 1.0) * track.speed_mps
+        # it may have stopped dead since
+        way_m = (0.08 + 0.15 * min(now_s - track.seen_s, 1.0)) * track.speed_mps
+        margin_m = (0.35 if track.small else 0.45) + 0.012 * away_m + way_m
         open_to = ~taken & own
         # what moves along its length does not come off to the side
         beside_m = margin_m if track.small else 0.25 + 0.012 * away_m
         mine = rect.holds(xy, margin_m, beside_m) & open_to
         if int(mine.sum()) < (1 if track.small and away_m > LONE_M else 2):
             return
-        if not track.small:
+        if track.length_m > RIDER_M[0] + 0.5:
             # what hangs together with it and sticks out belongs to it, as long as it stays a vehicle
             whole = np.isin(labels, np.unique(labels[mine])) & open_to
             if rect.holds(xy[whole], 1.2 + margin_m, 0.2 + beside_m).all():

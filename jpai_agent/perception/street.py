@@ -29,6 +29,8 @@ MOVER_CLEAR_M, MOVER_CLEAR_PER_M = 0.4, 0.015
 PERSON_TOP_M, PERSON_GIRTH_M, PERSON_RADIUS_M, PERSON_ASIDE_M = (0.95, 2.0), 0.95, 0.35, 8.0
 SAME_M, LANDMARK_M = 0.7, 1.3
 OWN_M = 0.15
+# a person who walks off is found this far from where they stood, this long after
+STEPPED_M, WAITED_S = 1.1, 1.5
 
 
 class StreetSurroundings:
@@ -49,6 +51,8 @@ class StreetSurroundings:
         self._names = Names()
         self._boxes: list[tuple[Rect, float, bool]] | None = None
         self._viewer = np.zeros(2)
+        # people who stand, by name: where they were seen first and when last
+        self._waiting: dict[str, tuple[np.ndarray, float]] = {}
 
     @property
     def tilt(self) -> Tilt:
@@ -117,10 +121,13 @@ class StreetSurroundings:
             person = measured and PERSON_TOP_M[0] < top_m < PERSON_TOP_M[1] and 2 * rect.half_x_m < PERSON_GIRTH_M
             if person and aside_m < PERSON_ASIDE_M and not (np.hypot(*(known - centre).T) < LANDMARK_M).any():
                 movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s))
+                self._waiting.setdefault(name, (centre, now_s))
             else:
                 yaw = float(rect.yaw_rad + map_from_odom[2])
                 obstacles.append(Obstacle(name, x, y, yaw, rect.half_x_m, rect.half_y_m, top_m, 0.05))
         self._names.remember(places)
+        self._waiting = {name: (xy, now_s if name in places else seen_s) for name, (xy, seen_s) in self._waiting.items()
+                         if now_s - seen_s < WAITED_S}
         return obstacles, movers
 
     def _standing(self, map_from_odom: np.ndarray) -> list[tuple[Rect, float, bool]]:
@@ -139,6 +146,16 @@ class StreetSurroundings:
                     self._boxes.append((rect, top, patch.measured))
         return self._boxes
 
+    def _name(self, user: RoadUser, born: np.ndarray, now_s: float) -> str:
+        """The name of a road user first seen at (1, 2): of the person who stood there, else of the thing, else a new one."""
+        taken = {other.id for other in self._users.moving()}
+        gaps = {name: float(np.hypot(*(born[0] - xy))) for name, (xy, seen_s) in self._waiting.items()
+                if now_s - seen_s < WAITED_S and name not in taken}
+        nearest = min(gaps, key=lambda name: gaps[name], default="")
+        if user.small and nearest and gaps[nearest] < STEPPED_M:
+            return nearest
+        return self._names.of(born, taken, SAME_M + user.length_m / 2)[0]
+
     def _road_yaw(self, odom_xy: np.ndarray, map_from_odom: np.ndarray) -> float | None:
         yaw = self._near.yaw_rad(transform(map_from_odom, odom_xy[None, :])[0])
         return None if yaw is None else yaw - float(map_from_odom[2])
@@ -154,9 +171,9 @@ class StreetSurroundings:
         self._grid.erase(lambda xy: rect.holds(xy, 0.3))
 
     def _moving(self, user: RoadUser, map_from_odom: np.ndarray, now_s: float) -> Mover:
-        first = transform(map_from_odom, np.array([user.glimpses[0].middle, user.at(now_s)]))
+        first = transform(map_from_odom, np.array([user.born_xy, user.at(now_s)]))
         if not user.id:
-            user.id = self._names.of(first[:1], {u.id for u in self._users.moving()}, SAME_M + user.length_m / 2)[0]
+            user.id = self._name(user, first[:1], now_s)
         cos, sin = math.cos(map_from_odom[2]), math.sin(map_from_odom[2])
         vx, vy = user.velocity if user.speed_mps > STANDS_MPS else (0.0, 0.0)
         half_x, half_y = _halves(user) if not user.small else (0.0, 0.0)

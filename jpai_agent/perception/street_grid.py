@@ -98,10 +98,7 @@ class StreetGrid:
         evidence = self._evidence.reshape(-1)
         evidence[missed] -= np.minimum(evidence[missed], MISS)
         gone = missed[evidence[missed] == 0]
-        self._top_m.reshape(-1)[gone] = 0.0
-        self._from_m.reshape(-1)[gone] = np.inf
-        self._measured.reshape(-1)[gone] = False
-        self._filled = None
+        self._empty(gone)
 
     def erase(self, inside: Callable[[np.ndarray], np.ndarray]) -> None:
         """Forget what stands where `inside` tells of middles (K, 2) that a mover is or was."""
@@ -109,10 +106,12 @@ class StreetGrid:
         rows, columns = np.divmod(filled, self._side)
         gone = filled[inside(self._middles(columns, rows))]
         self._evidence.reshape(-1)[gone] = 0
-        self._top_m.reshape(-1)[gone] = 0.0
-        self._from_m.reshape(-1)[gone] = np.inf
-        self._measured.reshape(-1)[gone] = False
-        self._filled = None
+        self._empty(gone)
+
+    def _empty(self, cells: np.ndarray) -> None:
+        self._top_m.reshape(-1)[cells] = 0.0
+        self._from_m.reshape(-1)[cells] = np.inf
+        self._measured.reshape(-1)[cells] = False
 
     def stands(self, xy: np.ndarray, from_xy: np.ndarray, noise: float, now_s: float) -> np.ndarray:
         """(N,) whether at points (N, 2), or beside them, something has stood for long.
@@ -162,6 +161,7 @@ class StreetGrid:
         return (np.stack([columns, rows], axis=1) + self._corner + 0.5) * self.cell_m
 
     def _nonzero(self) -> np.ndarray:
+        """Cells that hold evidence, and some that have held it since cells were added."""
         if self._filled is None:
             self._filled = np.flatnonzero(self._evidence)
         return self._filled

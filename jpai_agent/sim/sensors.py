@@ -57,8 +57,9 @@ class WheelOdometry:
 class AxleOdometry:
     """Dead reckoning of a car: the way from the two rear wheels, the turn from a gyroscope, each up to 1 % off."""
 
-    def __init__(self, rng: np.random.Generator, wheel_radius_m: float) -> None:
-        self._rng = rng
+    def __init__(self, rng: np.random.Generator, wheel_radius_m: float, speed_mps: float = 0.0) -> None:
+        """speed_mps: what the car drives at before the first reading."""
+        self._rng, self._begins_mps = rng, speed_mps
         scales = 1.0 + rng.uniform(-0.01, 0.01, 2)
         self._radius_m, self._turn_scale = wheel_radius_m * scales[0], scales[1]
         self._bias_radps = float(rng.normal(0.0, GYRO_BIAS_RADPS))
@@ -69,7 +70,7 @@ class AxleOdometry:
         """The odometry message for rear wheel angles (2,) in rad and the true heading; the first one is the origin."""
         if self._last is None:
             self._last = wheel_angles.copy(), yaw_rad, now_s
-            return Odometry(now_s, self._pose.copy(), 0.0, 0.0)
+            return Odometry(now_s, self._pose.copy(), self._begins_mps, 0.0)
         angles, last_yaw_rad, last_s = self._last
         self._last = wheel_angles.copy(), yaw_rad, now_s
         step_s = max(now_s - last_s, 1e-3)

@@ -27,7 +27,7 @@ PHENOMENA = ("politeness", "ellipsis", "deixis", "numerals", "relation", "ordina
 # what traffic is tried for: it stands still or moves, comes towards the car, crosses its way, or is a light or a sign
 TRAFFIC = ("red_light", "yellow_light", "stop_sign", "pedestrian", "child", "lead", "parked", "oncoming", "cyclist",
            "right_turn", "left_turn", "cross_traffic", "bus")
-SAMPLE = ("street-0001", "street-0007", "street-0039", "street-0058", "traffic-0008", "traffic-0011", "traffic-0020")
+SAMPLE = ("street-0001", "street-0007", "street-0039", "street-0058", "traffic-0003", "traffic-0008", "traffic-0012")
 
 
 @lru_cache(maxsize=2)

@@ -70,7 +70,7 @@ class CarGear:
         self.physics = physics or CarPhysics.draw(physics_rng, robot.ackermann, wet)
         self.driver = CarDriver(robot.limits, robot.ackermann, self.physics.driver, v_mps)
         self._rear_qpos = [int(model.joint(f"wheel_{w}").qposadr[0]) for w in _REAR]
-        self._odometry = AxleOdometry(odometry_rng, WHEEL_RADIUS_M)
+        self._odometry = AxleOdometry(odometry_rng, WHEEL_RADIUS_M, v_mps)
         self._apply(model, self.physics)
         start = int(model.joint("base").dofadr[0])
         data.qvel[start : start + 2] = v_mps * math.cos(yaw_rad), v_mps * math.sin(yaw_rad)

@@ -188,3 +188,10 @@ def test_rows_drop_out_more_often_along_edges() -> None:
     assert 0.1 < at_edge < 0.2
     assert 0.002 < np.isnan(noisy[:3, 10::20]).mean() < 0.01
     assert np.isinf(noisy[3][~np.isnan(noisy[3])]).all()
+
+
+def test_a_car_that_is_set_rolling_tells_its_speed_from_the_first_reading_on(car: RobotSpec, renderer: SceneRenderer) -> None:
+    with SimRobot(car, "street", (), robot_pose=(78.5, 95.0, 90.0), robot_speed_mps=6.0, renderer=renderer) as robot:
+        odometry = robot.observe().odometry
+    assert odometry is not None
+    assert odometry.v_mps == pytest.approx(6.0, rel=0.02)

@@ -6,6 +6,7 @@ looks over it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,6 +49,7 @@ class StreetGrid:
         # cell (column, row) of the world that the window's corner is
         self._corner = np.array([-self._side // 2, -self._side // 2])
         self._filled: np.ndarray | None = None
+        self._first_s = math.inf
 
     def recentre(self, xy: np.ndarray) -> None:
         """Move the window so that the point (2,) lies near its middle; what leaves it is forgotten."""
@@ -82,6 +84,7 @@ class StreetGrid:
         if solid is not None:
             keep = solid[inside]
             columns, rows, ranges = columns[keep], rows[keep], ranges[keep]
+        self._first_s = min(self._first_s, now_s)
         fresh = self._evidence[rows, columns] == 0
         self._since_s[rows[fresh], columns[fresh]] = now_s
         np.minimum.at(self._from_m, (rows, columns), ranges.astype(np.float32))
@@ -119,7 +122,9 @@ class StreetGrid:
         Args:
             from_xy: (2,) from where the points were measured; noise: how far off they may be, as a share of the distance.
         """
-        sure = ((self._evidence >= SURE) & (now_s - self._since_s > SURE_S)).astype(np.uint8)
+        # at first nothing is old
+        old_s = min(SURE_S, 0.6 * (now_s - self._first_s))
+        sure = ((self._evidence >= SURE) & (now_s - self._since_s >= old_s)).astype(np.uint8)
         dilated: np.ndarray = cv2.dilate(sure, np.ones((3, 3), np.uint8))
         rays = xy - from_xy
         found = np.zeros(len(xy), dtype=bool)

@@ -11,13 +11,13 @@ from jpai_agent.perception.geometry import pixel_rays
 from jpai_agent.sim.footprints import point_gaps
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.twin.render import SceneRenderer
-from jpai_agent.world.objects import COLORS, KINDS, PEOPLE, SIZES, ObjectSpec, footprint
+from jpai_agent.world.objects import COLORS, PEOPLE, SIZES, YARD_KINDS, ObjectSpec, footprint
 from jpai_agent.world.scene import Mover, Obstacle
 
 
 def random_scene(rng: np.random.Generator, count: int, gap_m: float = 0.6) -> list[ObjectSpec]:
     """`count` standing things, no people, `gap_m` or more from each other and 1.5 m from the origin."""
-    kinds = sorted(set(KINDS) - PEOPLE)
+    kinds = sorted(set(YARD_KINDS) - PEOPLE)
     things: list[ObjectSpec] = []
     while len(things) < count:
         pose = (float(rng.uniform(-10, 10)), float(rng.uniform(-6.5, 6.5)), float(rng.uniform(-180, 180)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,11 @@ LANDMARK_M, LANDMARK_GAP_M, LANDMARK_GAP_PER_M = 6.0, 0.7, 0.02
 
 @dataclass(frozen=True)
 class Frame:
-    """A depth frame with the pose (3,) in the map and the ground's tilt when it was taken."""
+    """A depth frame with the pose (3,) in the map and the ground's tilt when it was taken, None where that is not measured."""
 
     depth: DepthImage
     map_pose: np.ndarray
-    tilt: Tilt
+    tilt: Tilt | None
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,32 @@ def find_spot(camera: CameraSpec, frame: Frame, point: tuple[int, int], floor_m:
     v, u = np.mgrid[0:height, 0:width]
     away = np.hypot((u + 0.5) / width * 1000 - point[0], ((v + 0.5) / height * 1000 - point[1]) * height / width)
     seen = np.isfinite(points[..., 0])
-    on_thing = seen & (frame.tilt.heights(points) > floor_m + floor_per_m * points[..., 0])
+    on_thing = seen & ((frame.tilt or Tilt()).heights(points) > floor_m + floor_per_m * points[..., 0])
     for wanted, thing in ((on_thing, True), (seen, False)):
         near = np.where(wanted, away, np.inf)
         closest = float(near.min())
         if closest <= SEARCH:
             patch = points[near <= closest + 4.0]
+            if not thing and frame.tilt is not None:
+                # a pixel of depth is metres of road
+                xy = _on_ground(camera, frame.tilt, point)
+                return Spot(transform(frame.map_pose, xy[None, :])[0], float(np.hypot(*xy)), False)
             # of a patch across an edge, the nearer side is meant
             ranges = np.hypot(patch[:, 0], patch[:, 1])
             first = float(np.percentile(ranges, 20))
             patch = patch[ranges <= first + max(0.15, 0.02 * first)]
             return Spot(transform(frame.map_pose, np.median(patch[:, :2], axis=0)[None, :])[0], first, thing)
     return None
+
+
+def _on_ground(camera: CameraSpec, tilt: Tilt, point: tuple[int, int]) -> np.ndarray:
+    """(2,) in base_link of where the ray through an image point (0..1000) meets the ground."""
+    pitch, focal = math.radians(camera.pitch_deg), camera.focal_px
+    across, down = (point[0] / 1000 - 0.5) * camera.width_px / focal, (point[1] / 1000 - 0.5) * camera.height_px / focal
+    ray = np.array([math.cos(pitch) - down * math.sin(pitch), -across, -math.sin(pitch) - down * math.cos(pitch)])
+    above_m = float(tilt.heights(np.array(camera.position_m)))
+    fall = tilt.ahead * ray[0] + tilt.left * ray[1] - ray[2]
+    return np.asarray(camera.position_m[:2]) + ray[:2] * min(above_m / max(fall, 1e-3), camera.depth_max_m)
 
 
 def find_owner(xy: np.ndarray, scene: Scene, gap_m: float = 0.3) -> Obstacle | Mover | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -10,6 +11,12 @@ from scipy.spatial import cKDTree
 from jpai_agent.world.road import RoadMap
 
 CELL_M = 0.5
+
+
+@lru_cache(maxsize=4)
+def near_road(road: RoadMap) -> NearRoad:
+    """The raster of a road map; made once."""
+    return NearRoad(road)
 
 
 class NearRoad:

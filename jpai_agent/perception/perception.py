@@ -71,7 +71,8 @@ class Perception:
         if observation.scan is not None:
             self._around.take_scan(observation.scan, self._pose.odom_pose_at(observation.scan.stamp_s), map_from_odom)
         for depth in observation.depths.values():
-            self._frames.append(Frame(depth, self._pose.pose_at(depth.stamp_s), self._tilt))
+            tilt = None if self._street is None else self._street.tilt
+            self._frames.append(Frame(depth, self._pose.pose_at(depth.stamp_s), tilt))
             self._around.take_depth(depth, self._pose.odom_pose_at(depth.stamp_s), map_from_odom)
         if self._lights is not None and (image := observation.images.get(self._lights.camera.name)) is not None:
             self._lights.take(image, self._pose.pose_at(image.stamp_s), self._tilt)

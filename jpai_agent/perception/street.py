@@ -8,7 +8,7 @@ import numpy as np
 
 from jpai_agent.perception.boxes import Rect, completed, split
 from jpai_agent.perception.geometry import pixel_rays, transform
-from jpai_agent.perception.nearroad import NearRoad
+from jpai_agent.perception.nearroad import near_road
 from jpai_agent.perception.returns import RANGE_NOISE, SMOOTH_NOISE, RowLidar, Tilt, clusters
 from jpai_agent.perception.road_user import RoadUser
 from jpai_agent.perception.road_users import STANDS_MPS, RoadUsers
@@ -43,7 +43,7 @@ class StreetSurroundings:
         if world_map.road is None:
             raise ValueError(f"map {world_map.name} has no road; robot {robot.name} drives on roads")
         self._robot = robot
-        self._near = NearRoad(world_map.road)
+        self._near = near_road(world_map.road)
         self._landmarks = np.array([[p.x_m, p.y_m] for p in world_map.places if p.kind]).reshape(-1, 2)
         self._lidar = RowLidar(robot.lidar)
         self._grid = StreetGrid(MAP_REACH_M + 2.0)

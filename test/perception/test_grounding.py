@@ -17,7 +17,7 @@ CAR, PERSON = (4.2, 1.7, 1.5), (0.3, 0.5, 1.7)
 HOUSE = standing(SHOP.pose[0], SHOP.pose[1], (8.0, 6.0, 4.0))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ride(car: RobotSpec, street: WorldMap) -> Ride:
     boxes = [HOUSE, standing(12.0, 84.3, CAR), standing(29.0, 86.8, CAR), standing(14.0, 77.0, PERSON),
              going(40.0, 78.5, -5.0, 0.0, CAR)]

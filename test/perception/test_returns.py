@@ -60,7 +60,7 @@ def test_what_lies_apart_gets_labels_of_its_own(car: RobotSpec, street: WorldMap
 
 def test_a_rectangle_follows_the_road_where_that_fits_about_as_well() -> None:
     rng = np.random.default_rng(3)
-    side = np.column_stack([np.arange(0.0, 4.2, 0.15), rng.integers(0, 2, 28) * 0.15])
+    side = np.column_stack([np.arange(28) * 0.15, rng.integers(0, 2, 28) * 0.15])
     assert fit_rect(side, 0.15, 0.0).yaw_rad == pytest.approx(0.0)
     turned = side @ np.array([[math.cos(0.5), math.sin(0.5)], [-math.sin(0.5), math.cos(0.5)]])
     assert fit_rect(turned, 0.15, 0.0).yaw_rad == pytest.approx(0.5, abs=0.1)
@@ -83,7 +83,7 @@ def test_gaps_to_a_rectangle() -> None:
 def test_how_far_the_road_is_and_where_it_leads(street: WorldMap) -> None:
     assert street.road is not None
     near = NearRoad(street.road)
-    assert near.away_m(np.array([[40.0, 81.5], [40.0, 90.0], [104.0, 14.0], [40.0, 40.0]])) == pytest.approx(
+    assert near.away_m(np.array([[40.0, 81.5], [40.0, 90.0], [104.0, 14.0], [300.0, 40.0]])) == pytest.approx(
         [0.0, 8.5, 0.0, np.inf], abs=0.5)
     yaw = near.yaw_rad(np.array([40.0, 81.5]))
     assert yaw is not None and abs(yaw) < 0.05

@@ -15,11 +15,14 @@ import unicodedata
 from jpai_agent.language.stop_words import ALONE_ONLY, COMMANDS, FILLERS, GUARDED, NOT_STOPS, WHERE_ENDS, WHERE_FILLERS
 
 _SEARCHED_CHARS = 2000
+_CRY_CHARS = 30  # longer than this nobody cries before a stop
 _HIDDEN = "\0"  # stands where a phrase was that is no stop; matches nothing
 
 # 「止まれ」の看板, "STOP"と書いてある: what is quoted is named, not said
 _QUOTED = re.compile(r"[「『“\"'《【\[(（][^「」『』“”\"]{0,20}[」』”\"'》】\])）]"
                      r"(?=\s*(?:の|と書|って書|とか?いう|っていう|って字|と言うまで|と言ったら|マーク))")
+# asked, not shouted: 待った？
+_ASKED = re.compile(r"(?:待った|まった)(?:の|かな)?\s*\?")
 _VOWEL_ROWS = {
     "あ": "あかさたなはまやらわがざだばぱゃ", "う": "うくすつぬふむゆるぐずづぶぷゅ",
     "え": "えけせてねへめれげぜでべぺ", "お": "おこそとのほもよろをごぞどぼぽょ",
@@ -51,12 +54,19 @@ STOP_WORDS: tuple[str, ...] = COMMANDS + tuple(word for word, _ in GUARDED) + AL
 _FILLER_SET = frozenset(fold(word).replace(" ", "") for word in FILLERS)
 _STOP_SET = frozenset(fold(word).replace(" ", "") for word in STOP_WORDS)
 _LONGEST = max(map(len, _FILLER_SET | _STOP_SET))
-# 止まっていた, but not 止まっていただけますか
-_NOT_STOPS = re.compile(f"(?:{_alternatives(NOT_STOPS)})(?!(?<=いた)だ)")
+# 止まっていた, but not 止まっていただけますか; a hand that is 挟まってる waits for nothing
+_NOT_STOPS = re.compile(f"(?<!挟)(?:{_alternatives(NOT_STOPS)})(?!(?<=いた)だ)")
 _ANYWHERE = re.compile("|".join([_alternatives(COMMANDS)] + [rf"{guard}{fold(word)}" for word, guard in GUARDED]))
 # verbs by which a vehicle is also told where or for how long to stand
 _ORDINARY = re.compile(r"[止停泊と]ま?っ[てと]|[止と]めて|待|まって|停止|停車")
 _PARKING = "停めて"  # written so, within a longer sentence, it is where the ride ends
+# what a cry before a shouted stop ends in (子どもが飛び出した、止まれ; 運転手さん、止めて; 後ろ後ろ、ストップ); an
+# instruction that ends with a stop goes on in て, まで, たら or a thing instead (壁まで行って、止まって; 次の信号、止まって)
+_CRY = re.compile(r"(?:[たる]よ?|(?<!た)い|ぞ|さん|くん|君|ちゃん|様|人|子|(.{2,})\1)$")
+_THERE = re.compile("そこ|ここ|その場|あそこ")
+# a name of its own before a bare cry: ジャービス、ストップ
+_NAME = re.compile("[ぁ-ん]{2,6}")
+_BARE_CRY = re.compile("すとっぷ|すとぷ|止まれ|とまれ")
 _WHERE = re.compile(f"(?:{_alternatives(WHERE_ENDS)})(?:{_alternatives(WHERE_FILLERS)})*$")
 
 
@@ -73,7 +83,21 @@ def stop_word(text: str, moving: bool, *, vehicle: bool = False) -> bool:
 
 def only_stop(text: str) -> bool:
     """True when a stop is all that is said, so that nothing is left to plan once the robot has stopped."""
-    folded = _folded_without_mentions(text).replace(" ", "")
+    words = _folded_without_mentions(text).split()
+    cuts = range(1, min(len(words), _CRY_CHARS))
+    return _is_stop("".join(words)) or any(_is_cry("".join(words[:at]), "".join(words[at:])) for at in cuts)
+
+
+def _is_cry(head: str, tail: str) -> bool:
+    """Whether a stop is shouted after a cry or a name, rather than ordered as the end of an instruction."""
+    if len(head) > _CRY_CHARS or _THERE.search(tail):
+        return False
+    cried = _CRY.search(head) or (_NAME.fullmatch(head) and _BARE_CRY.match(tail))
+    return bool(cried) and _is_stop(tail)
+
+
+def _is_stop(folded: str) -> bool:
+    """Whether a folded text without spaces is made of stop words and fillers alone, a stop word among them."""
     # reached[i]: the first i characters are fillers and stop words; its value: a stop word is among them
     reached: dict[int, bool] = {0: False}
     for start in range(len(folded)):
@@ -103,5 +127,5 @@ def _says_where(folded: str, found: re.Match[str]) -> bool:
 def _folded_without_mentions(text: str) -> str:
     if not isinstance(text, str):
         return ""
-    text = _QUOTED.sub("何か", unicodedata.normalize("NFKC", text[:_SEARCHED_CHARS]))
+    text = _ASKED.sub("", _QUOTED.sub("何か", unicodedata.normalize("NFKC", text[:_SEARCHED_CHARS])))
     return _NOT_STOPS.sub(_HIDDEN, fold(text))

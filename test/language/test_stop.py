@@ -82,3 +82,35 @@ def test_marks_and_politeness_after_a_stop_change_nothing(text, tail):
 def test_any_text_gets_an_answer(text):
     assert stop_word(text, moving=True) in (True, False)
     assert not stop_word(text, moving=False) or stop_word(text, moving=True)
+
+
+# lists by a hand that had not seen the matcher's words
+UNSEEN = HERE / "unseen"
+UNSEEN_STOPS, UNSEEN_CONTROLS = lines(UNSEEN / "stops.txt"), lines(UNSEEN / "controls.txt")
+UNSEEN_MOVING = lines(UNSEEN / "controls_moving.txt")
+
+
+def test_the_unseen_lists_are_long_enough_and_say_nothing_twice():
+    assert len(set(UNSEEN_STOPS)) == len(UNSEEN_STOPS) >= 380
+    assert len(set(UNSEEN_CONTROLS)) == len(UNSEEN_CONTROLS) >= 270
+
+
+@pytest.mark.parametrize("robot", ["at rest", "moving", "car at rest", "moving car"])
+def test_every_stop_that_the_matchers_author_did_not_write_is_recalled(robot):
+    moving, vehicle = "moving" in robot, "car" in robot
+    assert [text for text in UNSEEN_STOPS if not stop_word(text, moving, vehicle=vehicle)] == []
+
+
+@pytest.mark.parametrize("vehicle", [False, True])
+def test_no_control_that_the_matchers_author_did_not_write_fires(vehicle):
+    assert [text for text in UNSEEN_CONTROLS if stop_word(text, moving=False, vehicle=vehicle)] == []
+    assert [text for text in UNSEEN_MOVING if stop_word(text, moving=True, vehicle=vehicle)] == []
+
+
+@pytest.mark.parametrize("text", [
+    "壁まで行って、止まって", "次の信号、止まってください", "コンビニ、止めて", "3メートル進んで、ストップ",
+    "あの角を曲がったら、止まれ", "赤い箱でおりたい！とめて！",
+    "奥に箱があるよ。そこで止まって", "青い箱の前、ストップして", "手前の台車の横に行き、止まって",
+])
+def test_an_instruction_that_ends_with_a_stop_is_no_cry(text):
+    assert not stop_word(text, moving=False)

@@ -22,6 +22,8 @@ ONE_MANOEUVRE_S = 3.0
 TURNED_BACK_RAD, TURNING_RAD = math.radians(120.0), math.radians(45.0)
 # what is passed stands, at most so far ahead when the car pulls out
 STANDS_MPS, PASSED_AHEAD_M, PASSED_BEHIND_M = 0.4, 40.0, 12.0
+# who begins in the oncoming lane is led back out of it within this way
+LED_BACK_M = 25.0
 # people on or beside a crosswalk
 PERSON_MPS, BESIDE_M = 0.2, 0.3
 # a footprint may hang over the kerb by this much
@@ -219,10 +221,13 @@ class _Road:
         return bool(turned[-1] >= TURNED_BACK_RAD or (cut and turned.max() >= TURNING_RAD))
 
     def _passes(self, feet: np.ndarray, over: np.ndarray, n: int, first: int, last: int) -> bool:
-        """Something stands in the car's lane, and the oncoming lane is free for as long as the car is in it."""
+        """Something stands in the car's lane, or the car began over the line and is led back; and the oncoming lane is free
+        for as long as the car is in it."""
         own = self.ground.own(self.recording.pose[first, n])
         if own is None:
             return False
+        driven_m = float(np.abs(self.recording.speed_mps[first:last + 1, n]).sum()) * self.tick_s
+        led_back = first == 0 and driven_m < LED_BACK_M
         direction, half_m = self.ground.direction[own], self.ground.half_m[own]
         yaw = math.atan2(direction[1], direction[0])
 
@@ -240,7 +245,7 @@ class _Road:
         ahead, left, half = there(np.concatenate([self.others.boxes[n], standing]), first)
         close = (ahead >= -PASSED_BEHIND_M) & (ahead <= PASSED_AHEAD_M)
         # from its begin on, the car may be beside what it passes already
-        if not ((np.abs(left) - half < half_m) & close).any():
+        if not led_back and not ((np.abs(left) - half < half_m) & close).any():
             return False
         for row in range(first, last + 1, STRIDE):
             if over[row] and len(self.others.kinds):

@@ -112,6 +112,15 @@ def test_the_centre_line_may_be_crossed_only_to_pass_what_stands_when_nobody_com
     assert judged(swerve(2.4), boxes=[parked], movers=comes).violations["centre_line"] == 1
 
 
+def test_who_begins_over_the_centre_line_may_be_led_back_when_nobody_comes():
+    back = swerve(2.4)[100:]
+    stays = along(going(40, 5.0, 8.0), y=79.1)
+    comes = [mover((2.1, 0.85), VEHICLE, 70 - 0.2 * np.arange(60), 77.9, math.pi, 4.0)]
+    assert judged(back).reasons == [""]
+    assert judged(back, movers=comes).violations["centre_line"] == 1
+    assert judged(stays).reasons == ["centre_line"]
+
+
 def test_the_kerb_is_the_roads_end():
     assert judged(swerve(-1.2)).reasons == [""]
     assert judged(swerve(-2.6)).reasons == ["off_road"]

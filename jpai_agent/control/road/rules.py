@@ -38,6 +38,10 @@ SAME_RAD = math.radians(50)
 MERGE_BEHIND_M, MERGE_ON_M = 60.0, 20.0
 # who comes towards a car in the oncoming lane must be so far from meeting it, in time
 MEETING_S = 2.3
+# who stands opposite when a light turns green may start within this; such a one and one that has just started reach that speed
+STARTS_S, STARTED_MPS = 5.0, 6.5
+# where they stand, seen from one's own stop line: so far ahead, so far to the right; and how wide they are at least
+OPPOSITE_AHEAD_M, OPPOSITE_RIGHT_M, OPPOSITE_HALF_M = (6.0, 45.0), (1.2, 4.4), 0.5
 # turning round on the road takes so long, and has begun there
 ROUND_S, ROUND_BEGUN_M = 18.0, 0.4
 
@@ -50,12 +54,14 @@ class Rules:
     Attributes:
         stood_s: (N, K) for how long each has stood before each mark. done: (N, K) its full stop is made, or it goes though
             the light is yellow, or it has begun a stretch that it had to wait for.
+        green_s: (N, K) for how long the light before each mark has been seen green.
     """
 
     def __init__(self, course: Course, crosswalks: Crosswalks, robot: RobotSpec, n: int) -> None:
         self._course, self._crosswalks, self._robot = course, crosswalks, robot
         self.stood_s = np.zeros((n, len(course.marks)))
         self.done = np.zeros((n, len(course.marks)), dtype=bool)
+        self.green_s = np.zeros((n, len(course.marks)))
         self._lines = [_line_before(mark, course.marks) for mark in course.marks]
         self._turns = [_turn(mark, course) for mark in course.marks]
         self._signed = [line is not None and line[0] == "sign" for line in self._lines]
@@ -75,13 +81,15 @@ class Rules:
                 self._sign(holds, view, rows, k, begin - front, dt_s)
             elif kind == "end":
                 holds.stop(begin - END_M - front, 2.0, np.ones(len(rows), dtype=bool))
+            elif kind == "crossing":
+                self._crossing(holds, view, rows, k, mark, along_m, v_mps, movers, dt_s)
             elif movers is None:
                 continue
             elif kind == "crosswalk" and name in self._crosswalks:
                 self._crosswalk(holds, k, mark, front, v_mps, movers)
             elif kind == "round":
                 self._round(holds, rows, k, begin, along_m, movers)
-            elif kind in ("crossing", "pass", "merge"):
+            elif kind in ("pass", "merge"):
                 self._gap(holds, rows, k, mark, along_m, v_mps, movers)
 
     def at_light(self, along_m: np.ndarray) -> np.ndarray:
@@ -94,11 +102,7 @@ class Rules:
 
     def _light(self, holds: Holds, view: View, rows: np.ndarray, k: int, ahead: np.ndarray, v: np.ndarray, head: str) -> None:
         """ahead: (R,) from the front to the line."""
-        if view.lights is not None and head in view.light_ids:
-            lights = view.lights if len(view.lights) == 1 else view.lights[rows]
-            state = np.broadcast_to(lights[:, view.light_ids.index(head)], (len(rows),))
-        else:
-            state = np.zeros(len(rows), dtype=int)
+        state = _shown(view, rows, head)
         green, yellow = state == LIGHT_STATES.index("green"), state == LIGHT_STATES.index("yellow")
         needed = needed_mps2(np.maximum(ahead - 0.1, 0.05), v)
         goes = self.done[rows, k] | (yellow & (needed > YELLOW_MPS2)) | (~green & (needed > RED_MPS2) & (ahead < 0.5 * v))
@@ -143,44 +147,73 @@ class Rules:
         cannot = needed_mps2(np.maximum(begin - front, 0.05), v) > 6.5
         holds.stop(free, CROSSWALK_M - 0.4, waits & ~over & ~cannot)
 
+    def _crossing(self, holds: Holds, view: View, rows: np.ndarray, k: int, mark: Mark, along: np.ndarray, v: np.ndarray,
+                  movers: Movers | None, dt_s: float) -> None:
+        """Wait for a gap in the traffic that has the right of way: at a stop sign, and before a turn to the right."""
+        _, begin, end, _ = mark
+        line, signed = self._lines[k], self._signed[k]
+        if self._turns[k] != "right" and not signed:
+            return
+        at = (line[1] - LINE_M if line is not None else begin - CROSSING_M) - self._robot.front_m
+        self.done[rows, k] |= along > at + OVER_M + 0.7
+        deciding = self._deciding(rows, k, at, end, along, v)
+        if line is not None and line[0] == "light":
+            self._wait_for_starters(holds, view, rows, k, line[3], at, along, deciding, dt_s)
+        if movers is None or not deciding.any():
+            return
+        off = self._off(movers, at)
+        oncoming = off > math.pi - SAME_RAD
+        moving = ~movers.person & (movers.pace > STANDING_MPS)
+        # who leaves the crossing already, or goes the same way, is no matter
+        counts = moving & (off > SAME_RAD / 2 if signed else oncoming)
+        # who is slow in the opposite lane may be about to be faster
+        starts = counts & ~movers.cyclist & (not signed)
+        may_mps = np.where(starts, np.maximum(movers.pace, STARTED_MPS), movers.pace)
+        self._hold_for_gap(holds, counts, deciding, at, end + 1.0, along, v, movers, may_mps=may_mps)
+
+    def _wait_for_starters(self, holds: Holds, view: View, rows: np.ndarray, k: int, head: str, at: float, along: np.ndarray,
+                           deciding: np.ndarray, dt_s: float) -> None:
+        """Let those who wait opposite set out first when the light has turned green."""
+        state = _shown(view, rows, head)
+        ended = (state == LIGHT_STATES.index("red")) | (state == LIGHT_STATES.index("yellow"))
+        green = state == LIGHT_STATES.index("green")
+        self.green_s[rows, k] = np.where(ended, 0.0, self.green_s[rows, k] + np.where(green, dt_s, 0.0))
+        fresh = deciding & (self.green_s[rows, k] < STARTS_S)
+        if fresh.any():
+            line = self._course.pose_at(np.array(max(at + self._robot.front_m, 0.0)))
+            holds.stop(at - along, 0.5, fresh & _stand_opposite(view, rows, line) & (at - along > -1.0))
+
     def _gap(self, holds: Holds, rows: np.ndarray, k: int, mark: Mark, along: np.ndarray, v: np.ndarray, movers: Movers) -> None:
-        """Wait for a gap in the traffic before a crossing, a stretch of the oncoming lane, or the lane to merge into."""
+        """Wait for a gap in the traffic before a stretch of the oncoming lane, or the lane to merge into."""
         kind, begin, end, _ = mark
-        front_m = self._robot.front_m
-        turn = self._turns[k]
-        if kind == "crossing":
-            if turn != "right" and not self._signed[k]:
-                return
-            line = self._lines[k]
-            at = (line[1] - LINE_M if line is not None else begin - CROSSING_M) - front_m
-        else:
-            at = begin
-        begun = along > at + (OVER_M + 0.7 if kind == "crossing" else OVER_M)
-        self.done[rows, k] |= begun
-        # who is far off decides nearer by
-        deciding = ~self.done[rows, k] & (at - along < 6.0 + v * LAG_S + v * v / (2 * 2.0)) & (along < end)
+        self.done[rows, k] |= along > begin + OVER_M
+        deciding = self._deciding(rows, k, begin, end, along, v)
         if not deciding.any():
             return
-        heading = self._course.heading[self._course.index(np.array(max(at, 0.0)))]
-        bearing = np.arctan2(movers.vy, movers.vx)
-        off = np.abs(wrap(bearing - heading))
+        off = self._off(movers, begin)
         moving = ~movers.person & (movers.pace > STANDING_MPS)
         if kind == "merge":
-            behind = movers.along + movers.half_along < along[:, None] + front_m
+            behind = movers.along + movers.half_along < along[:, None] + self._robot.front_m
             counts = moving & (off < SAME_RAD) & behind & (movers.along > along[:, None] - MERGE_BEHIND_M)
-        elif kind == "pass":
-            counts = moving & (off > math.pi - SAME_RAD)
+            self._hold_for_gap(holds, counts, deciding, begin, end + MERGE_ON_M, along, v, movers)
         else:
-            # who leaves the crossing already, or goes the same way, is no matter
-            oncoming = off > math.pi - SAME_RAD
-            counts = moving & (oncoming if not self._signed[k] else off > SAME_RAD / 2)
-        if not (counts & deciding[:, None]).any():
-            return
-        until = end + {"crossing": 1.0, "merge": MERGE_ON_M}.get(kind, 0.0)
-        meeting_s = MEETING_S if kind == "pass" else 0.0
-        free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot, meeting_s)
-        holds.stop(at - along, 0.5, deciding & ~free & (at - along > -1.0))
+            counts = moving & (off > math.pi - SAME_RAD)
+            self._hold_for_gap(holds, counts, deciding, begin, end, along, v, movers, meeting_s=MEETING_S)
 
+    def _deciding(self, rows: np.ndarray, k: int, at: float, end: float, along: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """(R,) who decides now whether to go beyond `at`; who is far off decides nearer by."""
+        return ~self.done[rows, k] & (at - along < 6.0 + v * LAG_S + v * v / (2 * 2.0)) & (along < end)
+
+    def _off(self, movers: Movers, at: float) -> np.ndarray:
+        """(R, M) between the directions of movers and the course's at a place."""
+        heading = self._course.heading[self._course.index(np.array(max(at, 0.0)))]
+        return np.abs(wrap(np.arctan2(movers.vy, movers.vx) - heading))
+
+    def _hold_for_gap(self, holds: Holds, counts: np.ndarray, deciding: np.ndarray, at: float, until: float, along: np.ndarray,
+                      v: np.ndarray, movers: Movers, *, meeting_s: float = 0.0, may_mps: np.ndarray | None = None) -> None:
+        if (counts & deciding[:, None]).any():
+            free = gap_in_traffic(movers, counts, self._course, along, v, until, self._robot, meeting_s, may_mps)
+            holds.stop(at - along, 0.5, deciding & ~free & (at - along > -1.0))
 
     def _round(self, holds: Holds, rows: np.ndarray, k: int, begin: float, along: np.ndarray, movers: Movers) -> None:
         """Begin to turn round on the road when nobody comes, from either side."""
@@ -191,6 +224,36 @@ class Rules:
         closing = -(dx * movers.vx + dy * movers.vy) / np.maximum(away, 0.1)
         comes = ~movers.person & (closing > STANDING_MPS) & (away < np.minimum(closing * ROUND_S + 5.0, FAR_M))
         holds.stop(begin - along, 0.3, comes.any(axis=1) & ~self.done[rows, k])
+
+
+def _shown(view: View, rows: np.ndarray, head: str) -> np.ndarray:
+    """(R,) indices into LIGHT_STATES of what a light's head shows to cars `rows` (R,); of one not seen, unknown."""
+    if view.lights is None or head not in view.light_ids:
+        return np.zeros(len(rows), dtype=int)
+    lights = view.lights if len(view.lights) == 1 else view.lights[rows]
+    return np.broadcast_to(lights[:, view.light_ids.index(head)], (len(rows),))
+
+
+def _stand_opposite(view: View, rows: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """(R,) whether a vehicle is seen to stand in the opposite lane beyond the crossing before a stop line at pose (3,)."""
+    boxes = view.boxes if len(view.boxes) == 1 else view.boxes[rows]
+    found = _opposite(boxes[..., 0], boxes[..., 1], boxes[..., 3:].max(axis=-1, initial=0.0), line)
+    if view.mover_boxes is not None:
+        told = view.movers if len(view.movers) == 1 else view.movers[rows]
+        shape = view.mover_boxes if len(view.mover_boxes) == 1 else view.mover_boxes[rows]
+        still = np.hypot(told[..., 2], told[..., 3]) < STANDING_MPS
+        movers = still & _opposite(told[..., 0], told[..., 1], shape[..., 1:].max(axis=-1, initial=0.0), line)
+        return np.broadcast_to(found.any(axis=-1) | movers.any(axis=-1), (len(rows),))
+    return np.broadcast_to(found.any(axis=-1), (len(rows),))
+
+
+def _opposite(x: np.ndarray, y: np.ndarray, half_m: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Which of the things at x, y with greater half extents half_m are vehicles in the opposite lane beyond the crossing."""
+    cos, sin = math.cos(line[2]), math.sin(line[2])
+    ahead, right = cos * (x - line[0]) + sin * (y - line[1]), sin * (x - line[0]) - cos * (y - line[1])
+    near, far = OPPOSITE_AHEAD_M
+    least, most = OPPOSITE_RIGHT_M
+    return (ahead > near) & (ahead < far) & (right > least) & (right < most) & (half_m > OPPOSITE_HALF_M)
 
 
 def _line_before(mark: Mark, marks: Sequence[Mark]) -> Mark | None:

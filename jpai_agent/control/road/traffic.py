@@ -180,12 +180,13 @@ def _hold_at(holds: Holds, free: np.ndarray, spare: np.ndarray, where: np.ndarra
 
 
 def gap_in_traffic(movers: Movers, counts: np.ndarray, course: Course, along_m: np.ndarray, v_mps: np.ndarray,
-                   until_m: float, robot: RobotSpec, meeting_s: float = 0.0) -> np.ndarray:
+                   until_m: float, robot: RobotSpec, meeting_s: float = 0.0, may_mps: np.ndarray | None = None) -> np.ndarray:
     """(R,) whether cars that set out now are through a stretch before anybody who counts comes near.
 
     Args:
         counts: (R, M) the movers that matter. along_m, v_mps: (R,) cars. until_m: along the course, where the stretch ends.
         meeting_s: Who comes towards the car must be so long from meeting it.
+        may_mps: (R, M) how fast the movers may be at once, where that is more than they are.
     """
     time_s = np.arange(GAP_STEPS) * GAP_STEP_S
     end = int(course.index(np.array(until_m)))
@@ -201,14 +202,16 @@ def gap_in_traffic(movers: Movers, counts: np.ndarray, course: Course, along_m: 
     middle[..., 0] += robot.center_x_m * np.cos(poses[..., 2])
     middle[..., 1] += robot.center_x_m * np.sin(poses[..., 2])
     pace = movers.pace[:, None]
-    slack_s = (LATER_S - SOONER_S) / 2
+    most = pace if may_mps is None else np.maximum(pace, may_mps[:, None])
     closer_m = meeting_s * (pace + np.maximum(top, v_mps)[:, None, None]) if meeting_s else np.zeros((1, 1, 1))
     bearing = np.where(pace > STANDING_MPS, np.arctan2(movers.vy, movers.vx)[:, None], movers.yaw[:, None])
-    when = time_s[None, :, None] - slack_s
+    # where they are at the latest and at the soonest
+    when = time_s[None, :, None]
+    least_m, most_m = pace * (when - LATER_S), most * (when + SOONER_S) + closer_m
+    middle_m = (least_m + most_m) / 2
     boxes = np.stack(np.broadcast_arrays(
-        movers.x[:, None] + movers.vx[:, None] * when + closer_m / 2 * np.cos(bearing),
-        movers.y[:, None] + movers.vy[:, None] * when + closer_m / 2 * np.sin(bearing), bearing,
-        movers.half_x[:, None] + pace * (SOONER_S + LATER_S) / 2 + closer_m / 2, movers.half_y[:, None]), axis=-1)
+        movers.x[:, None] + middle_m * np.cos(bearing), movers.y[:, None] + middle_m * np.sin(bearing), bearing,
+        movers.half_x[:, None] + (most_m - least_m) / 2, movers.half_y[:, None]), axis=-1)
     half_m = robot.length_m / 2 + ROOM_M, robot.width_m / 2 + ROOM_M
     met = footprint_gap_m(middle[:, :, None], half_m, boxes) < 0.0
     met &= counts[:, None] & (at <= until_m + robot.rear_m + 0.5)[..., None]

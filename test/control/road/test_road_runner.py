@@ -139,6 +139,24 @@ def test_turning_right_it_gives_way_to_oncoming_traffic():
     assert run.pose[met, 0, 0] < 79.5 and run.pose[-1, 0, 0] > 90
 
 
+@pytest.mark.parametrize("starts_s", [4.4, 5.5, 7.0])
+def test_turning_right_on_a_fresh_green_it_lets_who_stands_opposite_go_first(starts_s):
+    oncoming = vehicle("o", (81.5, 91.5), (81.5, 20), speed=6.5, start=starts_s)
+    start = scene(oncoming, pose=(78.5, 58.0, NORTH), v=5.0)
+    run = drive(made(start, Step("turn_at", {"direction": "right"})), start, 26, oncoming, n=2, seed=3,
+                lights=lambda t: {HEAD: "red" if t < 4 else "green"})
+    met = np.argmax(run.movers[:, 0, 1] < 76)
+    assert (run.pose[met, :, 0] < 79.5).all() and run.mover_gap_m().min() > 0.8 and (run.pose[-1, :, 0] > 90).all()
+
+
+def test_turning_right_it_does_not_wait_for_good_for_what_stands_opposite():
+    broken_down = parked("o", 81.4, 92.0, NORTH)
+    start = scene(broken_down, pose=(78.5, 58.0, NORTH), v=5.0)
+    run = drive(made(start, Step("turn_at", {"direction": "right"})), start, 22, lights=lambda t: {HEAD: "red" if t < 4 else "green"})
+    still_s = sum(seconds for _, seconds, _ in run.stopped())
+    assert 4.0 < still_s < 9.0 and run.pose[-1, 0, 0] > 90
+
+
 @pytest.mark.parametrize(("path", "begin"), [(((75, 73.5), (85.5, 73.5)), 2.0), (((85, 73.5), (74.5, 73.5)), 1.0)])
 def test_it_waits_for_people_on_a_crosswalk_in_its_half_or_stepping_towards_it(path, begin):
     someone = walker("p", *path, speed=1.2, start=begin)

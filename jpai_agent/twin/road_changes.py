@@ -1,8 +1,8 @@
 """Has the street changed so that what was rehearsed of a car's program no longer holds?
 
-What stands counts where it is news near the corridor that the car comes to soon. Who moves counts when he is new or has left his
-predicted set, and comes into the corridor when the car does. What others do within that is for the controllers, which were
-rehearsed against it; so are lights.
+What stands counts where it is news near the corridor that the car comes to soon, and in the slot that it is to park in. Who
+moves counts when he is new or has left his predicted set, and comes into the corridor when the car does. What others do within
+that is for the controllers, which were rehearsed against it; so are lights.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from jpai_agent.control.road.parking import slot_taken
 from jpai_agent.control.road.routes import LanePosition, Network
 from jpai_agent.twin.gaps import outline, points_to_box, to_polyline
 from jpai_agent.twin.road_futures import BESIDE_ROAD_M, PERSON, VEHICLE, kind_of
-from jpai_agent.world.road import RoadMap
+from jpai_agent.world.road import RoadMap, Slot
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Mover, Obstacle, Scene
 
@@ -49,6 +50,9 @@ def street_changed(old_scene: Scene, new_scene: Scene, path: np.ndarray, robot: 
         gap_m = _news(thing, old_scene, corridor, CORRIDOR_M + half_m, here)
         if gap_m is not None:
             return f"obstacle {thing.id} appeared or moved {max(gap_m - half_m, 0.0):.1f} m from the corridor"
+    for slot in _parks_in(path, road):
+        if slot_taken(slot, new_scene) and not slot_taken(slot, old_scene):
+            return f"slot {slot.id} is seen to be taken"
     network = network_of(road)
     for mover in new_scene.movers:
         before = _before(mover, old_scene)
@@ -63,6 +67,13 @@ def street_changed(old_scene: Scene, new_scene: Scene, path: np.ndarray, robot: 
 def network_of(road: RoadMap) -> Network:
     """The network of a map; maps are told apart by identity."""
     return Network(road)
+
+
+def _parks_in(path: np.ndarray, road: RoadMap) -> list[Slot]:
+    """The slot that a path ends in."""
+    slots = [slot for park in road.car_parks for slot in park.slots]
+    boxes = np.array([[s.x_m, s.y_m, s.yaw_rad, s.length_m / 2, s.width_m / 2] for s in slots]).reshape(-1, 5)
+    return [slot for slot, gap in zip(slots, points_to_box(path[-1:], boxes), strict=True) if gap <= 0.0]
 
 
 def _first(path: np.ndarray, here: np.ndarray, length_m: float) -> np.ndarray:

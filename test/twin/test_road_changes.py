@@ -1,6 +1,7 @@
 """What voids a running car's verdict: what appears in its corridor and who comes into it unforeseen, not who keeps his lane."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,13 @@ def test_a_parked_car_that_sets_out_is_news_where_it_comes_too_near_before_the_c
 
 def test_who_passes_a_car_that_stays_where_it_is_is_no_news():
     assert changed(seen(v_mps=0.0), seen(person(22, 83.4, 0, 1.5), v_mps=0.0), path=np.empty((0, 2))) is None
+
+
+def test_the_slot_that_it_is_to_park_in_counts_from_afar_and_its_neighbours_do_not():
+    into_slot_2 = np.array([[78.5, -30.0], [78.5, 0.0], [92.0, 1.5], [100.0, 8.0], [100.0, 13.0]])
+    start = (78.5, -30.0, math.pi / 2)
+    known, late = replace(parked(96.0, 14.0), yaw_rad=math.pi / 2), replace(parked(100.5, 14.0, "late"), yaw_rad=math.pi / 2)
+    taken = scene(start, known, late, v_mps=6.0)
+    assert "slot_2" in changed(scene(start, known, v_mps=6.0), taken, path=into_slot_2)
+    assert changed(scene(start, v_mps=6.0), scene(start, known, v_mps=6.0), path=into_slot_2) is None
+    assert changed(taken, taken, path=into_slot_2) is None

@@ -11,9 +11,10 @@ from jpai_agent.control.motions import new_cruise_mps
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.road.making import LATER_M, Making
 from jpai_agent.control.road.passing import on_way, standing_boxes
-from jpai_agent.control.road.routes import CrossingAhead, RoadError, Way
+from jpai_agent.control.road.routes import CrossingAhead, LanePosition, RoadError, Way
 from jpai_agent.control.road.rules import LINE_M
 from jpai_agent.control.road.segments import Branch, FollowVehicle, Mark
+from jpai_agent.control.road.trip import Trip
 from jpai_agent.control.segments import Say, Wait
 from jpai_agent.plan import Step
 
@@ -22,6 +23,8 @@ STANDOFF_M, SLOWEST_MPS = 2.0, 0.5
 BEYOND_M = 3.0
 # braking before a turn, and the speed in it, that decide whether it can still be made
 LATEST_MPS2, TURN_MPS = 4.0, 3.0
+# a car that rolls this slowly in a crossing or is turned this far, this near to a turn's lane in place and heading, is making it
+TURNING_MPS, TURNED_RAD, TURNING_M, TURNING_RAD = (0.5, 5.0), math.radians(6), 0.8, math.radians(20)
 # room to a crossing from where a car rests, and to what stands at the kerb before and behind it
 CLEAR_M, KERB_ROOM_M = 0.7, 1.2
 # how far a place at the kerb is sought, and the steps of that
@@ -79,6 +82,8 @@ def drive(step: Step, making: Making) -> None:
 @motion("turn_at")
 def turn_at(step: Step, making: Making) -> None:
     """Take the way at the crossing that is meant."""
+    if _turn_begun(step, making):
+        return
     way, trip = making.way(), making.under_way()
     begin = trip.length_m
     v = making.v_mps if not trip.cuts else 0.0
@@ -100,6 +105,30 @@ def turn_at(step: Step, making: Making) -> None:
     after = making.network.road.lanes[through].following
     until = crossing.entry_m + making.network.length_m(through) + BEYOND_M
     making.go_to(until, [*lanes[:before + 1], through, *after[:1]])
+
+
+def _turn_begun(step: Step, making: Making) -> bool:
+    """Whether the car is making the turn already, when its plan is made anew on the way: then it is made to its end."""
+    trip, road, network = making.under_way(), making.network.road, making.network
+    direction, here = str(step.args["direction"]), road.lanes[trip.start.lane]
+    if trip.cuts or making.step > 0 or here.crossing is None or direction == "straight" or int(step.args.get("nth", 1)) > 1:
+        return False
+    least, most = TURNING_MPS
+    if making.v_mps > most or (making.has_target and here.turn != direction):
+        return False
+    before = next((lane for lane in road.lanes.values() if here.id in lane.following), None)
+    lane = next((a for a in before.following if road.lanes[a].turn == direction), None) if before is not None else None
+    if lane is None:
+        return False
+    x, y, yaw = (float(v) for v in making.pose)
+    along, offset = network.line(lane).nearest(x, y)
+    error = math.remainder(yaw - float(network.line(lane).at(along)[2]), math.tau)
+    turned = abs(math.remainder(yaw - float(network.line(lane).at(0.0)[2]), math.tau))
+    if abs(offset) > TURNING_M or abs(error) > TURNING_RAD or (turned < TURNED_RAD and making.v_mps < least):
+        return False
+    making.trip = Trip(LanePosition(lane, along, offset, error), [lane])
+    making.go_to(network.length_m(lane) - along + BEYOND_M, [lane, *road.lanes[lane].following[:1]])
+    return True
 
 
 def _meant(step: Step, making: Making, way: Way, ahead: Sequence[CrossingAhead]) -> CrossingAhead:

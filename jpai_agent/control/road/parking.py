@@ -17,13 +17,14 @@ from jpai_agent.control.road.passing import standing_boxes
 from jpai_agent.control.segments import Wait
 from jpai_agent.plan import Step
 from jpai_agent.world.road import CarPark, Slot
+from jpai_agent.world.scene import Scene
 
 # a thing that reaches this far into a slot takes it; slots nearer than this are seen, those of the map's name are looked at
 TAKEN_M, SEEN_M = 0.15, 38.0
 # a slot that is pointed at is within this of the point
 AT_SLOT_M = 4.0
-# where the car decides, before the aisle's begin, how fast it comes there, and how slow it is where it turns in
-DECIDES_M, LOOKING_MPS = 12.0, 4.2
+# where the car decides, before the aisle's begin, how fast it comes there, and how far before it turns in it is so slow
+DECIDES_M, LOOKING_MPS, LOOKS_M = 12.0, 4.2, 22.0
 # in a slot already within this; ways back before a car in the aisle turns in, and how far it looks ahead for that
 THERE_M, THERE_RAD = 0.35, math.radians(6)
 BACK_M, AHEAD_M = (0.0, 2.0, 4.0, 6.0), 15.0
@@ -41,7 +42,7 @@ def park(step: Step, making: Making) -> None:
     if inside:
         making.segments.append(Wait(making.step, making.cruise_mps, 0.5))
         return
-    free = [s for s in slots if not _taken(making, s)]
+    free = [s for s in slots if not slot_taken(s, making.scene)]
     if not free:
         raise ProgramError("slot_taken" if len(slots) == 1 else "no_free_slot", f"{', '.join(s.id for s in slots)} taken")
     error = ProgramError("no_path", "no way into a free slot")
@@ -74,13 +75,13 @@ def _meant(making: Making) -> tuple[CarPark, list[Slot]]:
     return nearest[1], [nearest[2]]
 
 
-def _taken(making: Making, slot: Slot) -> bool:
+def slot_taken(slot: Slot, scene: Scene) -> bool:
     """Whether something is seen to stand in a slot."""
     pose = np.array([slot.x_m, slot.y_m, slot.yaw_rad])
     half = slot.length_m / 2 - TAKEN_M, slot.width_m / 2 - TAKEN_M
     moving = [np.array([m.x_m, m.y_m, m.yaw_rad, max(m.half_x_m, m.radius_m * 0.7), max(m.half_y_m, m.radius_m * 0.7)])
-              for m in making.scene.movers if m.half_x_m > 0]
-    boxes = [box for _, box, _ in standing_boxes(making.scene)] + moving
+              for m in scene.movers if m.half_x_m > 0]
+    boxes = [box for _, box, _ in standing_boxes(scene)] + moving
     return bool(boxes) and float(footprint_gap_m(pose, half, np.array(boxes)).min()) < 0.0
 
 
@@ -186,6 +187,12 @@ def _into(making: Making, park: CarPark, slot: Slot) -> None:
         # past where it could turn in forwards: in several strokes, the first one back
         strokes, end = to_lane(goal, line, region, making.robot, from_m=max(earliest, 0.0))
     turn_in = along - at_slot + end
+    # slowly where the slots come into sight: there may be another choice to make
+    cruise = making.cruise_mps
+    if turn_in - LOOKS_M > trip.length_m:
+        making.go_to(turn_in - LOOKS_M, lanes)
+    making.cruise_mps = min(cruise, LOOKING_MPS)
     making.go_to(turn_in, lanes)
+    making.cruise_mps = cruise
     making.flush(rests=reversed_strokes(strokes)[0].reverse)
     add_strokes(making, reversed_strokes(strokes), rests=True)

@@ -100,6 +100,13 @@ def test_a_turn_from_within_a_crossing_is_at_the_next_one():
     assert last_of(made(scene(pose=(165.4, 78.4, WEST)), turn("left")), 0) == pytest.approx((81.5, 68.0), abs=0.1)
 
 
+@pytest.mark.parametrize(("pose", "v"), [((78.5, 73.4, NORTH), 4.0), ((79.4, 78.2, math.radians(60)), 3.0)])
+def test_a_turn_that_has_been_begun_is_made_to_its_end_when_it_is_planned_anew(pose, v):
+    program = made(scene(pose=pose, v=v, lights=GREEN), Step("turn_at", {"direction": "right", "at": "light"}))
+    end = program.segments[0].points[-1]
+    assert end[0] == pytest.approx(92.0, abs=1.0) and end[1] == pytest.approx(78.5 + 3.0, abs=0.2)
+
+
 def test_where_no_road_goes_there_is_no_turn():
     assert reason(scene(pose=START), turn("left", nth=4)) == "no_road"
     assert reason(scene(pose=(158.5, 12.0, NORTH)), turn("left", at="light")) == "no_road"
@@ -207,6 +214,13 @@ def test_from_far_off_it_decides_on_a_slot_when_it_sees_them():
                    targets={1: place(STREET, "parking")})
     assert program.pending_from == 1 and last_of(program, 1)[0] < 90.0
     assert program.segments[-1].carry_on and program.segments[-1].cruise_mps < 5.0
+
+
+def test_it_comes_slowly_to_where_it_turns_into_a_slot():
+    where = scene(pose=(70.0, 1.5, 0.0), v=6.9)
+    program = made(where, Step("park", {"target": Target(place="slot_4")}), targets={0: place(STREET, "slot_4")})
+    run = drive(program, where, 25.0)
+    assert run.v[run.pose[:, 0, 0] > 96.0].max() < 4.6
 
 
 def test_past_the_place_to_turn_in_it_parks_in_several_strokes():

@@ -152,7 +152,8 @@ def test_turning_right_on_a_fresh_green_it_lets_who_stands_opposite_go_first(sta
 def test_turning_right_it_does_not_wait_for_good_for_what_stands_opposite():
     broken_down = parked("o", 81.4, 92.0, NORTH)
     start = scene(broken_down, pose=(78.5, 58.0, NORTH), v=5.0)
-    run = drive(made(start, Step("turn_at", {"direction": "right"})), start, 22, lights=lambda t: {HEAD: "red" if t < 4 else "green"})
+    run = drive(made(start, Step("turn_at", {"direction": "right"})), start, 22,
+                lights=lambda t: {HEAD: "red" if t < 4 else "green"})
     still_s = sum(seconds for _, seconds, _ in run.stopped())
     assert 4.0 < still_s < 9.0 and run.pose[-1, 0, 0] > 90
 

@@ -1,0 +1,279 @@
+"""The audit log: what was heard, planned, rehearsed, started, stopped and armed, in a chain that cannot be altered unseen.
+
+One file of JSON lines for all processes of a user; whoever appends holds a lock. A record names the hash of the one before it
+and is signed; beside the log lies a signed checkpoint of its end, so that a shortened log is found too. What a checkpoint
+cannot tell is that both were put back to an older state together: for that, keep copies of it elsewhere
+(`jpai audit checkpoint`) and hold the log against them.
+
+Each record is on disk (fdatasync) before `append` returns, and then the checkpoint (fsync, then renamed into place). Nodes append
+through `audit_writer`, off their own threads: a stop never waits for the disk, a start does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from jpai_agent.record.files import jsonable
+from jpai_agent.record.keys import KeyFault, genuine, public_hex, signing_key, state_dir
+
+FORMAT = 1
+KEY = "audit"
+FIRST = "0" * 64
+# what is signed begins like this, so that a signature on one kind of thing is none on another
+RECORD_MARK, CHECKPOINT_MARK = b"jpai audit record 1\n", b"jpai audit checkpoint 1\n"
+_RECORD = {"seq": int, "time": float, "source": str, "kind": str, "data": dict, "prev": str, "hash": str, "sig": str}
+_CHECKPOINT = {"log": str, "seq": int, "hash": str, "end": int, "time": float, "sig": str}
+
+
+class AuditError(OSError):
+    """The log cannot be written; the message says why. Nothing may be set in motion then."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One thing that happened.
+
+    Attributes:
+        seq: Counts from 0. time: Unix seconds of the wall clock. source: the process that tells.
+        kind: "begin", "process", "instruction", "plan", "verdict", "decision", "start", "refused", "end", "gate", "torn" …
+        prev: The hash of the record before. hash: sha256 of everything above. sig: over that hash, hex.
+    """
+
+    seq: int
+    time: float
+    source: str
+    kind: str
+    data: Mapping[str, Any]
+    prev: str
+    hash: str = ""
+    sig: str = ""
+
+    def digest(self) -> str:
+        """The hash that belongs to its content."""
+        content = {name: value for name, value in asdict(self).items() if name not in ("hash", "sig")}
+        return hashlib.sha256(canonical(content)).hexdigest()
+
+    def signed_by(self, public: str) -> bool:
+        """Its hash was signed with the private half of this key."""
+        return genuine(public, self.sig, RECORD_MARK + self.hash.encode())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the log ended: sequence number and hash of its last record, the end of its line in bytes; signed."""
+
+    log: str
+    seq: int
+    hash: str
+    end: int
+    time: float
+    sig: str = ""
+
+    def signed_by(self, public: str) -> bool:
+        """It was signed with the private half of this key."""
+        return genuine(public, self.sig, self._content())
+
+    def signed(self, key: Ed25519PrivateKey) -> Checkpoint:
+        """Itself with a signature."""
+        return Checkpoint(**(asdict(self) | {"sig": key.sign(self._content()).hex()}))
+
+    def _content(self) -> bytes:
+        return CHECKPOINT_MARK + canonical({name: value for name, value in asdict(self).items() if name != "sig"})
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces, UTF-8: the same bytes for the same content."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
+
+
+def audit_path() -> Path:
+    """The user's audit log."""
+    return state_dir() / "audit.jsonl"
+
+
+def checkpoint_path(log: Path) -> Path:
+    """The checkpoint that lies beside a log."""
+    return log.with_suffix(".checkpoint")
+
+
+def parse_record(line: bytes) -> Record | None:
+    """The record of a line; None when it is none."""
+    try:
+        values = json.loads(line.decode("utf-8"))
+    except ValueError:
+        return None
+    return Record(**values) if _like(values, _RECORD) else None
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """The checkpoint of a file; None when there is none. Raises ValueError when it is not one, OSError."""
+    try:
+        values = json.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{path} is no checkpoint: {error}") from error
+    if not _like(values, _CHECKPOINT):
+        raise ValueError(f"{path} is no checkpoint")
+    return Checkpoint(**values)
+
+
+def _like(values: Any, members: Mapping[str, type]) -> bool:
+    return isinstance(values, dict) and set(values) == set(members) and all(type(values[k]) is t for k, t in members.items())
+
+
+class AuditLog:
+    """A log that any number of processes append to.
+
+    Args:
+        source: Who appends. path: The log; by default the user's, whose key signs it.
+    """
+
+    def __init__(self, source: str, path: Path | None = None) -> None:
+        self.source = source
+        self.path = path or audit_path()
+        self._key: Ed25519PrivateKey | None = None
+        self._public = ""
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> Record:
+        """Append a record; it is on disk when this returns. The log begins with the first one.
+
+        Raises:
+            AuditError: Disk full or read-only, no key, or a log that is not as it was left; nothing was appended then.
+        """
+        try:
+            if self._key is None:
+                self._key = signing_key(KEY)
+                self._public = public_hex(self._key)
+            with self._locked() as file:
+                seq, prev, log, end = self._end(file)
+                return self._write(file, Record(seq, 0.0, self.source, kind, jsonable(data, 6), prev), log, end)
+        except AuditError:
+            raise
+        except (OSError, ValueError) as error:
+            raise AuditError(f"the audit log {self.path} cannot be written: {error}") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # a file of its own: the log may be moved aside meanwhile
+        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                yield file
+            finally:
+                os.close(file)
+        finally:
+            os.close(lock)
+
+    def _end(self, file: int) -> tuple[int, str, str, int]:
+        """(next sequence number, last hash, the log's name, its size), after mending what a crash has left."""
+        size = os.fstat(file).st_size
+        at = read_checkpoint(checkpoint_path(self.path))
+        if at is None:
+            if b"\n" in os.pread(file, size, 0):
+                raise self._altered("its checkpoint is gone")
+            # not even its first record was whole
+            os.ftruncate(file, 0)
+            log = secrets.token_hex(8)
+            about = {"format": FORMAT, "log": log, "public_key": self._public}
+            begin = self._write(file, Record(0, 0.0, self.source, "begin", about, FIRST), log, 0)
+            return 1, begin.hash, log, os.fstat(file).st_size
+        if not at.signed_by(self._public):
+            raise self._altered("its checkpoint was not made with this user's key")
+        if size < at.end:
+            raise self._altered(f"it is {at.end - size} bytes shorter than its checkpoint says")
+        if size == at.end:
+            return at.seq + 1, at.hash, at.log, size
+        return self._mended(file, at, size)
+
+    def _mended(self, file: int, at: Checkpoint, size: int) -> tuple[int, str, str, int]:
+        """A process died while it wrote: take a whole record over, put down what was torn."""
+        tail = os.pread(file, size - at.end, at.end)
+        piece = tail.removesuffix(b"\n")
+        found = parse_record(piece)
+        if found is not None and found.prev == at.hash and found.digest() == found.hash and found.signed_by(self._public):
+            if piece == tail:
+                os.write(file, b"\n")
+            return found.seq + 1, found.hash, at.log, at.end + len(piece) + 1
+        if found is not None or b"\n" in piece:
+            raise self._altered(f"its last {len(tail)} bytes were not written by this user")
+        if piece == tail:
+            os.write(file, b"\n")
+        about = {"bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()}
+        end = at.end + len(piece) + 1
+        torn = self._write(file, Record(at.seq + 1, 0.0, self.source, "torn", about, at.hash), at.log, end)
+        return torn.seq + 1, torn.hash, at.log, os.fstat(file).st_size
+
+    def _write(self, file: int, record: Record, log: str, end: int) -> Record:
+        assert self._key is not None
+        record = Record(**(asdict(record) | {"time": round(time.time(), 3)}))
+        digest = record.digest()
+        record = Record(**(asdict(record) | {"hash": digest, "sig": self._key.sign(RECORD_MARK + digest.encode()).hex()}))
+        line = canonical(asdict(record)) + b"\n"
+        try:
+            left = line
+            while left:
+                left = left[os.write(file, left) :]
+            os.fdatasync(file)
+            self._keep(Checkpoint(log, record.seq, record.hash, end + len(line), record.time).signed(self._key))
+        except OSError:
+            # take back what was not recorded as a whole; what stays is mended by the next one who appends
+            with suppress(OSError):
+                os.ftruncate(file, end)
+            raise
+        return record
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        path = checkpoint_path(self.path)
+        half = path.with_name(path.name + ".part")
+        file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            content = canonical(asdict(checkpoint)) + b"\n"
+            if os.write(file, content) != len(content):
+                raise AuditError(f"the checkpoint {path} cannot be written: no space left")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(half, path)
+
+    def _altered(self, why: str) -> AuditError:
+        return AuditError(
+            f"the audit log {self.path} was altered: {why}; `jpai audit verify` says where, `jpai audit renew` puts it aside"
+        )
+
+
+def renew(path: Path | None = None) -> Path:
+    """Put a log and its checkpoint aside, for whoever looks into it; the next record begins another log, and says so.
+
+    Returns the path that the log was put to. Raises AuditError when there is none, or it cannot be moved.
+    """
+    path = path or audit_path()
+    aside = path.with_name(f"{path.stem}-until-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}{path.suffix}")
+    log = AuditLog("renew", path)
+    try:
+        with log._locked():
+            size = path.stat().st_size
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            os.replace(path, aside)
+            with suppress(FileNotFoundError):
+                os.replace(checkpoint_path(path), checkpoint_path(aside))
+        log.append("renewed", {"before": aside.name, "bytes": size, "sha256": digest})
+    except (OSError, KeyFault) as error:
+        raise AuditError(f"the audit log {path} cannot be put aside: {error}") from error
+    return aside

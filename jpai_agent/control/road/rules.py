@@ -28,6 +28,9 @@ YELLOW_MPS2, RED_MPS2 = 2.9, 5.7
 STOOD_MPS, STOOD_M, STOOD_S = 0.05, 2.6, 1.4
 # somebody is on a crosswalk within this of it, walks from this on, and comes to it from so far
 ON_M, WALKS_MPS, KERB_M = 0.4, 0.25, 1.5
+# somebody who stands so near to the kerb, at most so far beside a crosswalk, may step on it: it is come to so slowly that the car
+# can stop when he is seen to, so late and with such braking; and slow enough to go by
+WAITS_M, WAITS_BESIDE_M, WAITS_SEEN_S, WAITS_MPS2, WAITS_MPS = 2.0, 0.8, 1.3, 4.5, 2.0
 # marks farther off do not matter yet
 FAR_M = 60.0
 # cars queue so far before a line
@@ -139,6 +142,7 @@ class Rules:
         at_kerb = along + v_along * np.minimum(np.maximum(beyond, 0.0) / np.maximum(towards, 1e-3), 4.0)
         comes &= np.abs(at_kerb) < half_along + 0.8
         slow = movers.person | movers.cyclist
+        self._mind_who_stands_there(holds, begin - front, v, movers, (own, beyond, np.abs(along) - half_along))
         waits = (slow & (in_the_way | comes)).any(axis=1)
         line = self._lines[k]
         at = begin - CROSSWALK_M if line is None else min(begin - CROSSWALK_M, line[1] - LINE_M)
@@ -146,6 +150,20 @@ class Rules:
         over = front > begin + 0.5
         cannot = needed_mps2(np.maximum(begin - front, 0.05), v) > 6.5
         holds.stop(free, CROSSWALK_M - 0.4, waits & ~over & ~cannot)
+
+    @staticmethod
+    def _mind_who_stands_there(holds: Holds, ahead: np.ndarray, v: np.ndarray, movers: Movers,
+                               place: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Come slowly to a crosswalk `ahead` (R,) by whose kerb on the car's side somebody stands.
+
+        place: (R, M) how far movers are on the car's side, beyond the kerb, and beside the crosswalk.
+        """
+        own, beyond, beside = place
+        stands = movers.person & (movers.pace <= WALKS_MPS) & (own > 0) & (beyond > -ON_M) & (beyond < WAITS_M)
+        may_step = (stands & (beside < WAITS_BESIDE_M)).any(axis=1) & (ahead > 0.0)
+        room = np.maximum(ahead - LAG_S * v, 0.0)
+        most = WAITS_MPS2 * (np.sqrt(WAITS_SEEN_S**2 + 2 * room / WAITS_MPS2) - WAITS_SEEN_S)
+        holds.slow(np.maximum(most, WAITS_MPS), may_step)
 
     def _crossing(self, holds: Holds, view: View, rows: np.ndarray, k: int, mark: Mark, along: np.ndarray, v: np.ndarray,
                   movers: Movers | None, dt_s: float) -> None:

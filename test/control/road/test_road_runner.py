@@ -169,6 +169,15 @@ def test_it_waits_for_people_on_a_crosswalk_in_its_half_or_stepping_towards_it(p
     assert run.mover_gap_m().min() > 1.0 and (front[-1] > 80).all()
 
 
+@pytest.mark.parametrize(("x", "slowly"), [(75.2, True), (72.5, False), (84.6, False)])
+def test_it_comes_slowly_to_a_crosswalk_by_whose_kerb_on_its_side_somebody_stands(x, slowly):
+    someone = walker("p", (x, 73.3), (90, 73.3), start=99.0)
+    start = scene(someone, pose=(78.5, 40.0, NORTH), v=6.9)
+    run = drive(made(start, straight()), start, 14, someone, lights=lambda t: GREEN)
+    at_it = np.abs(front_y(run) - 72.0) < 0.6
+    assert bool(run.v[at_it].max() < 2.6) is slowly and front_y(run)[-1] > 80 and run.acceleration.min() > -3.0
+
+
 def test_turning_left_it_waits_for_people_on_the_crosswalk_of_the_exit():
     someone = walker("p", (73.5, 74.5), (73.5, 85), speed=1.2, start=4.5)
     start = scene(someone, pose=(78.5, 45.0, NORTH), v=6.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.changes import needs_rehearsal
-from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.twin.verdict import START_WITHIN_S, Binding, Verdict
 from jpai_agent.world.road import RoadMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
@@ -23,6 +23,8 @@ CHECK_EVERY_S = 0.2
 SLOWED_MPS, CAR_SLOWED_MPS = 0.3, 5.0
 # how far ahead a car's way is watched for changes
 WATCHED_M = 60.0
+# a verdict is void long before so many others have been used
+USED_KEPT = 10_000
 
 
 class NotPermitted(RuntimeError):
@@ -37,6 +39,7 @@ class Run:
         id: Names the run; the gate releases a hold only for another one.
         plan: The plan that it carries out; program: the rehearsed part of it.
         scene: The snapshot that was rehearsed last; verdict: what that rehearsal found.
+        binding: What it was started under; a verdict on its rest is bound to the same, but for the scene.
         change: Why the rest must be rehearsed again; None while the verdict holds. held: it stands still until then.
         told: Its end has been told; what goes on is the lane that a car follows until it hears more.
     """
@@ -47,6 +50,7 @@ class Run:
     runner: ProgramRunner | RoadRunner
     scene: Scene
     verdict: Verdict | None
+    binding: Binding | None = None
     change: str | None = None
     held: bool = False
     told: bool = False
@@ -90,6 +94,8 @@ class Executor:
         self.robot, self.road = robot, road
         self.run: Run | None = None
         self._runs = 0
+        # ids of the verdicts that were used: each starts or renews one run once
+        self._used: dict[str, None] = {}
         self._checked_s = 0.0
         self._ticked_s: float | None = None
         self._brakes = runner_for(Program((), (0.0, 0.0, 0.0)), robot, 1)
@@ -98,14 +104,24 @@ class Executor:
         """Begin a rehearsed program, in place of the one that runs.
 
         Raises:
-            NotPermitted: The verdict did not pass, is void, or is bound to something else.
+            NotPermitted: The verdict did not pass, is void, was used before, or is bound to something else.
         """
         refusal = verdict.refusal(binding, now_s)
         if refusal is not None:
             raise NotPermitted(refusal)
+        self._use(verdict)
         self._runs += 1
         self.run = self._made(plan, program, scene, verdict)
+        self.run.binding = binding
         return self.run
+
+    def _use(self, verdict: Verdict) -> None:
+        """Take a verdict as used. Raises NotPermitted for one that was: what it permits may happen once."""
+        if verdict.id in self._used:
+            raise NotPermitted(f"verdict {verdict.id} was used before")
+        self._used[verdict.id] = None
+        while len(self._used) > USED_KEPT:
+            del self._used[next(iter(self._used))]
 
     def carry_on(self, plan: ActionPlan, program: Program, scene: Scene) -> Run | None:
         """Follow the lane at once, for a car that rolls when nobody has told it anything; asks for a rehearsal.
@@ -148,10 +164,19 @@ class Executor:
         return float(command.v_mps[0]), float(command.w_radps[0])
 
     def rehearsed(self, verdict: Verdict, scene: Scene) -> None:
-        """The rest of the running program has passed again, in a newer scene. Raises NotPermitted when it has not."""
+        """The rest of the running program has passed again, in a newer scene.
+
+        Raises NotPermitted when it has not, or the verdict is void, was used before, or is on another program, plan or robot.
+        """
         if not verdict.passed:
             raise NotPermitted(f"verdict {verdict.id} is {verdict.status}: {verdict.reason}")
         if self.run is not None:
+            bound = self.run.binding
+            if bound is not None and replace(verdict.binding, scene=bound.scene) != bound:
+                raise NotPermitted(f"verdict {verdict.id} is not on what runs")
+            if self._ticked_s is not None and self._ticked_s - verdict.made_at_s > START_WITHIN_S:
+                raise NotPermitted(f"verdict {verdict.id} is older than {START_WITHIN_S:.0f} s")
+            self._use(verdict)
             self.run.verdict, self.run.scene, self.run.change, self.run.held = verdict, scene, None, False
 
     @staticmethod

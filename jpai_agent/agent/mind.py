@@ -41,6 +41,7 @@ NO_PROGRAM: Mapping[str, tuple[str, str, str]] = {
     "no_road": ("ask", "not_found", "no_road"),
     "no_landmark": ("ask", "not_found", "no_landmark"),
     "behind": ("ask", "not_found", "behind"),
+    "keep_out": ("refuse", "not_permitted", "forbidden"),
 }
 
 Task = Generator[Job, None, None]
@@ -235,7 +236,7 @@ class Mind:
             log.info("no program: %s", error)
             target = part.steps[error.step].target if part.steps else None
             decision, reason, code = NO_PROGRAM.get(error.reason, ("refuse", "unsafe", "no_path"))
-            raise Turned(decision, reason, failure(code, self._name(target))) from error
+            raise Turned(decision, reason, failure(code, error.about or self._name(target))) from error
         verdict = yield from self._verdict(plan, program, scene)
         if not verdict.passed:
             step = part.steps[min(verdict.failed_step or 0, len(part.steps) - 1)] if part.steps else None
@@ -265,7 +266,7 @@ class Mind:
                 raise Turned("ask", "not_found", failure("no_landmark", name))
         if self.world_map.road is not None:
             return  # what speed is permitted the road says, when a way is planned
-        top = self.robot.limits.forward_mps
+        top = min(self.robot.limits.forward_mps, self.world_map.rules.speed_limit_mps)
         if any(step.args.get("speed", 0.0) > top for step in plan.steps if step.skill == "set_speed"):
             raise Turned("refuse", "not_permitted", self._words(ActionPlan("refuse", reason="not_permitted")))
 

@@ -11,7 +11,7 @@ import numpy as np
 from jpai_agent.control.geometry import wrap
 from jpai_agent.control.goals import completed
 from jpai_agent.control.motions import motion_of
-from jpai_agent.control.paths import PERSON_GAP_M, STEP_M, ProgramError, Surroundings, headings
+from jpai_agent.control.paths import PERSON_GAP_M, STEP_M, ProgramError, Surroundings, headings, keep_out
 from jpai_agent.control.program import Program
 from jpai_agent.control.road.compile import compile_road_program
 from jpai_agent.control.segments import TRAIL_M, Drive, Segment, Straight, TurnBy, TurnTo
@@ -70,7 +70,15 @@ class Making:
         named = self.targets[self.step].object_id if self.step in self.targets else None
         people = [[m.x_m, m.y_m, m.radius_m, min(PERSON_GAP_M, standoff_m - 0.1) if m.id == named else PERSON_GAP_M]
                   for m in self.scene.movers if math.hypot(m.vx_mps, m.vy_mps) < STANDING_MPS]
-        return Surroundings(self.robot, self.world_map.bounds_m, boxes, np.array(people).reshape(-1, 4))
+        half_m = self.robot.length_m / 2, self.robot.width_m / 2
+        return Surroundings(self.robot, self.world_map.bounds_m, boxes, np.array(people).reshape(-1, 4),
+                            self.world_map.rules.beyond(self.pose, half_m))
+
+    def not_into_zone(self, point: np.ndarray) -> None:
+        """Raises ProgramError("keep_out") for a point (2,) in a zone that is to be kept out of."""
+        zone = self.world_map.rules.holding(point)
+        if zone is not None:
+            raise keep_out(zone, f"({point[0]:.2f}, {point[1]:.2f}) lies")
 
     def thing(self, *, whole: bool = False) -> np.ndarray:
         """The target's box (5,): the perceived one, or a small one at the point; `whole`: hidden part guessed."""
@@ -139,10 +147,14 @@ class Making:
 
     def straight(self, distance_m: float, around: Surroundings) -> None:
         """Add a straight stretch. Raises ProgramError where something stands on it."""
-        if not around.free(straight_poses(self.pose, distance_m), gap_m=0.0):
+        poses = straight_poses(self.pose, distance_m)
+        if not around.free(poses, gap_m=0.0):
+            zone = around.rules.entered(poses, around.half_m)
+            if zone is not None:
+                raise keep_out(zone, f"{distance_m:.1f} m straight on lead")
             raise ProgramError("no_path", f"something stands on the {distance_m:.1f} m straight on")
         self.segments.append(Straight(self.step, self.cruise_mps, round(distance_m, 4)))
-        self.pose = straight_poses(self.pose, distance_m)[-1]
+        self.pose = poses[-1]
 
     def _reversed(self, goal: np.ndarray, distance_m: float, heading_rad: float | None, around: Surroundings) -> bool:
         """Reach a near goal behind the robot in reverse, where that is free and the heading may stay."""
@@ -208,7 +220,7 @@ def compile_program(steps: Sequence[Step], targets: Mapping[int, GroundedTarget]
     ahead = state.v_mps * lead_s
     pose = pose + np.array([ahead * math.cos(pose[2]), ahead * math.sin(pose[2]), state.w_radps * lead_s])
     place = world_map.place(world_map.home)
-    making = Making(robot, world_map, scene, targets, pose, cruise_mps or robot.cruise_mps,
+    making = Making(robot, world_map, scene, targets, pose, min(cruise_mps or robot.cruise_mps, world_map.rules.speed_limit_mps),
                     np.array(home if home is not None else [place.x_m, place.y_m, place.yaw_rad or 0.0]))
     start = tuple(round(float(v), 5) for v in pose)
     pending = None
@@ -220,7 +232,7 @@ def compile_program(steps: Sequence[Step], targets: Mapping[int, GroundedTarget]
         try:
             motion_of(step.skill)(step, making)
         except ProgramError as error:
-            raise ProgramError(error.reason, f"step {index} ({step.skill}): {error}", index) from error
+            raise ProgramError(error.reason, f"step {index} ({step.skill}): {error}", index, error.about) from error
         if step.skill == "look_for" and index + 1 < len(steps):
             # where the robot will look when it has found it is not known yet
             pending = index + 1

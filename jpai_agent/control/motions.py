@@ -54,6 +54,7 @@ def go_to(step: Step, making: Making) -> None:
     """Drive to the wanted side of an object and face it; a place or the floor is reached with base_link itself."""
     target = making.target
     if target.kind in ("place", "floor"):
+        making.not_into_zone(np.array([target.x_m, target.y_m]))
         around = making.around()
         making.drive_to(free_spot(np.array([target.x_m, target.y_m]), around), target.yaw_rad, around)
         return
@@ -70,6 +71,8 @@ def go_to(step: Step, making: Making) -> None:
             return
         except ProgramError as failed:
             error, making.pose, making.segments = failed, start, list(before)
+    # what stands in a zone may be gone to as far as the zone
+    making.not_into_zone(box[:2])
     raise error
 
 
@@ -85,6 +88,7 @@ def face(step: Step, making: Making) -> None:
 def follow(step: Step, making: Making) -> None:
     """Follow until told otherwise, for a time, or until the target stops; the way to where it is now is planned."""
     target = making.target
+    making.not_into_zone(np.array([target.x_m, target.y_m]))
     if target.object_id is not None:
         making.target_ids.append(target.object_id)
     making.segments.append(Follow(making.step, making.cruise_mps, target.object_id or "", target.x_m, target.y_m,
@@ -113,6 +117,7 @@ def turn(step: Step, making: Making) -> None:
 @motion("return_home")
 def return_home(step: Step, making: Making) -> None:
     """Drive to where the robot was when it was started, and take the heading of then."""
+    making.not_into_zone(making.home[:2])
     around = making.around()
     making.drive_to(free_spot(making.home[:2], around), float(making.home[2]), around)
 
@@ -131,8 +136,11 @@ def say(step: Step, making: Making) -> None:
 
 @motion("set_speed")
 def set_speed(step: Step, making: Making) -> None:
-    """Set the top speed of what follows, within what the robot can."""
-    making.cruise_mps = new_cruise_mps(step, making.cruise_mps, making.robot)
+    """Set the top speed of what follows. More than the robot may is not permitted, a factor ends there."""
+    limit_mps = min(making.robot.limits.forward_mps, making.world_map.rules.speed_limit_mps)
+    if float(step.args.get("speed", 0.0)) > limit_mps + 1e-9:
+        raise ProgramError("too_fast", f"{step.args['speed']} m/s is over the limit of {limit_mps:.1f} m/s")
+    making.cruise_mps = min(new_cruise_mps(step, making.cruise_mps, making.robot), limit_mps)
 
 
 @motion("stop")

@@ -9,6 +9,7 @@ from skimage.graph import MCP_Geometric
 
 from jpai_agent.control.geometry import box_distance_m, footprint_gap_m
 from jpai_agent.world.robot import RobotSpec
+from jpai_agent.world.zones import SiteRules, Zone
 
 CELL_M = 0.10
 STEP_M = 0.05
@@ -25,11 +26,21 @@ ROUND_M = (1.0, 0.6, 0.3)
 
 
 class ProgramError(ValueError):
-    """No program can be made of a plan. `reason`: "no_path", "goal_blocked" or "target_missing"; `step` says which."""
+    """No program can be made of a plan.
 
-    def __init__(self, reason: str, message: str, step: int = 0) -> None:
+    Attributes:
+        reason: "no_path", "goal_blocked", "target_missing", "keep_out" or "too_fast"; cars have more.
+        step: Which step of the plan. about: The zone's name for "keep_out", else "".
+    """
+
+    def __init__(self, reason: str, message: str, step: int = 0, about: str = "") -> None:
         super().__init__(message)
-        self.reason, self.step = reason, step
+        self.reason, self.step, self.about = reason, step, about
+
+
+def keep_out(zone: Zone, what: str) -> ProgramError:
+    """The error of a plan that leads into a zone."""
+    return ProgramError("keep_out", f"{what} in keep-out zone {zone.id}", about=zone.name)
 
 
 @dataclass
@@ -39,12 +50,14 @@ class Surroundings:
     Attributes:
         robot: Whose footprint is to pass. bounds_m: (x0, y0, x1, y1) inner faces of the walls.
         boxes: (K, 5) obstacles. people: (M, 4) x, y, radius of people who stand, and the gap that is kept at least.
+        rules: Whose zones are kept out of like walls.
     """
 
     robot: RobotSpec
     bounds_m: tuple[float, float, float, float]
     boxes: np.ndarray
     people: np.ndarray
+    rules: SiteRules = field(default_factory=SiteRules)
     _grid: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @property
@@ -53,12 +66,14 @@ class Surroundings:
         return self.robot.length_m / 2, self.robot.width_m / 2
 
     def clearance_m(self, points: np.ndarray) -> np.ndarray:
-        """(...) distance from points (..., 2) to the nearest obstacle or wall."""
+        """(...) distance from points (..., 2) to the nearest obstacle, wall or zone."""
         x0, y0, x1, y1 = self.bounds_m
         x, y = points[..., 0], points[..., 1]
         nearest = np.minimum(np.minimum(x - x0, x1 - x), np.minimum(y - y0, y1 - y))
         for box in self.boxes:
             nearest = np.minimum(nearest, box_distance_m(points, box))
+        for zone in self.rules.zones:
+            nearest = np.minimum(nearest, np.maximum(zone.distance_m(points), 0.0))
         return nearest
 
     def person_room_m(self, points: np.ndarray) -> np.ndarray:
@@ -69,14 +84,14 @@ class Surroundings:
         return room - self.half_m[1]
 
     def free(self, poses: np.ndarray, gap_m: float = 0.02) -> bool:
-        """Whether the footprint at every pose (P, 3) keeps the gap to obstacles and stays within the walls."""
+        """Whether the footprint at every pose (P, 3) keeps the gap to obstacles and zones and stays within the walls."""
         x0, y0, x1, y1 = self.bounds_m
         half_x, half_y = self.half_m
         cos, sin = np.abs(np.cos(poses[:, 2])), np.abs(np.sin(poses[:, 2]))
         reach_x, reach_y = cos * half_x + sin * half_y, sin * half_x + cos * half_y
         inside = ((poses[:, 0] - reach_x > x0) & (poses[:, 0] + reach_x < x1)
                   & (poses[:, 1] - reach_y > y0) & (poses[:, 1] + reach_y < y1))
-        if not inside.all():
+        if not inside.all() or self.rules.entered(poses, self.half_m, gap_m=gap_m) is not None:
             return False
         return not len(self.boxes) or bool(footprint_gap_m(poses[:, None], self.half_m, self.boxes).min() >= gap_m)
 

@@ -55,6 +55,8 @@ FAILURES: Mapping[str, str] = {
     "tipped": "倒れるおそれがあるので、やめておきます。",
     "diverged": "安全を確かめられなかったので、動かずにいます。",
     "no_path": "{label}通れる道が見つかりません。",
+    "forbidden": "{label}は立ち入り禁止なので、入れません。",
+    "keep_out": "立ち入り禁止の場所に入ってしまうので、やめておきます。",
     # on the road
     "no_road": "その先には道がありません。どちらへ行きましょうか？",
     "no_landmark": "地図に{label}が見当たりません。別の目印を教えていただけますか？",
@@ -85,7 +87,8 @@ FAILURES: Mapping[str, str] = {
     "done": "終わりました。",
 }
 _LABELLED = {"collision": "{}に", "not_reached": "{}まで", "no_path": "{}まで"}
-_NAMELESS = {"not_found": "お探しのもの", "target_lost": "目標", "no_depth": "そこ", "no_landmark": "その場所", "behind": "そこ"}
+_NAMELESS = {"not_found": "お探しのもの", "target_lost": "目標", "no_depth": "そこ", "no_landmark": "その場所", "behind": "そこ",
+             "forbidden": "そこ"}
 
 
 def failure(code: str, label: str | None = None) -> str:

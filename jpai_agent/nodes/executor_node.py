@@ -235,12 +235,19 @@ class ExecutorNode(GraphNode):
         )
 
     def _on_verdict(self, message: VerdictMsg) -> None:
-        self._verdicts[message.id] = convert.verdict(message)
+        arrived = convert.verdict(message)
+        if not arrived.genuine:
+            self.get_logger().error(f"verdict {message.id} was altered on the way; it is ignored")
+            return
+        if message.id in self._verdicts:
+            # who says it again adds nothing
+            return
+        self._verdicts[message.id] = arrived
         while len(self._verdicts) > VERDICTS_KEPT:
             self._verdicts.popitem(last=False)
-        for arrived in self._awaited.pop(message.id, []):
-            if not arrived.done():
-                arrived.set_result(None)
+        for waiting in self._awaited.pop(message.id, []):
+            if not waiting.done():
+                waiting.set_result(None)
 
     def _on_gate(self, message: GateStatus) -> None:
         self._gate, self._gate_at_s = message, self.steady_s()

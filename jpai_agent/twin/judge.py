@@ -10,11 +10,18 @@ import numpy as np
 
 from jpai_agent.twin.config import JudgeRules
 from jpai_agent.twin.gaps import box_to_box, box_to_circle, footprints, within_bounds
+from jpai_agent.world.zones import SiteRules
 
 # a box and the footprint may share this much before it counts without a contact of the physics: rounding, not touching
 OVERLAP_M = 0.005
+# gaps to boxes are exact below this
+EXACT_M = 0.5
 # a person who stands near at the start may not be approached by more than this
 NEARER_M = 0.02
+# a site's speed limit may be exceeded by this share and this much (DESIGN section 7)
+OVER_SHARE, OVER_MPS = 0.05, 0.05
+# times to contact beyond this are none; who comes nearer slower than this does not come
+TTC_WITHIN_S, COMES_MPS = 3.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,26 @@ class Recording:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Per rollout: reasons "" when it passed, failed_rows (N,) where it failed, clearance_m (N,) smallest gap."""
+    """Per rollout: reasons "" when it passed, failed_rows (N,) where it failed, clearance_m (N,) smallest gap, ttc_s (N,)
+    smallest time to a contact; violations: by how many rollouts each rule was broken, at any time."""
 
     reasons: list[str]
     failed_rows: np.ndarray
     clearance_m: np.ndarray
+    ttc_s: np.ndarray
+    violations: dict[str, int]
 
 
 def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
           bounds_m: tuple[float, float, float, float], half_m: tuple[float, float], rules: JudgeRules,
-          tick_s: float) -> Judgement:
+          tick_s: float, site: SiteRules | None = None) -> Judgement:
     """Judge each rollout by the rule that it broke first.
 
     Args:
         boxes: (N, K, 5) where obstacles truly stood. mover_radii_m: (M,). bounds_m: inner faces of the walls.
-        half_m: half length and half width of the footprint. tick_s: time between rows.
+        half_m: half length and half width of the footprint. tick_s: time between rows. site: zones and speed limit.
     """
+    site = site or SiteRules()
     rows, n = recording.speed_mps.shape
     alive = np.arange(rows)[:, None] < recording.ends
     moving = recording.speed_mps > rules.moving_mps
@@ -82,9 +93,12 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
     closing = stayed - to_movers > rules.moving_mps * tick_s / 2
     too_close = ((to_movers < near_limit) & closing & ~recording.exempt).any(axis=2) & moving
     broken = {"out_of_bounds": to_walls < -OVERLAP_M, "tipped": recording.up < math.cos(math.radians(rules.tip_deg)),
-              "collision": touching, "person_too_close": too_close, "not_reached": recording.missed}
+              "collision": touching, "person_too_close": too_close, "not_reached": recording.missed,
+              "keep_out": _into_zone(recording.pose, half_m, site) & moving,
+              "speed_limit": recording.speed_mps > site.speed_limit_mps * (1.0 + OVER_SHARE) + OVER_MPS}
 
     reasons, failed_rows = [], np.full(n, rows)
+    violations: dict[str, int] = {}
     for i in range(n):
         first = {name: int(np.argmax(when[:, i])) for name, when in broken.items() if (when[:, i] & alive[:, i]).any()}
         if recording.diverged[i]:
@@ -95,10 +109,39 @@ def judge(recording: Recording, boxes: np.ndarray, mover_radii_m: np.ndarray,
         else:
             reason = "" if recording.outcome[i] == "done" else recording.outcome[i]
             row = int(recording.ends[i]) - 1
+        for name in first or ((reason,) if reason else ()):
+            violations[name] = violations.get(name, 0) + 1
         reasons.append(reason)
         failed_rows[i] = row if reason else rows
     clearance = np.minimum(np.minimum(to_walls, to_boxes).min(axis=0), to_movers.min(axis=(0, 2), initial=np.inf))
-    return Judgement(reasons, failed_rows, clearance)
+    # farther off, gaps to boxes are bounds only, which come and go
+    exact = np.minimum(to_walls, np.where(to_boxes < EXACT_M, to_boxes, np.inf))[..., None]
+    ttc_s = time_to_contact(np.concatenate([exact, to_movers], axis=2), moving, tick_s)
+    return Judgement(reasons, failed_rows, clearance, ttc_s, violations)
+
+
+def time_to_contact(gaps_m: np.ndarray, moving: np.ndarray, tick_s: float) -> np.ndarray:
+    """(N,) smallest time in which a gap (T, N, K) would be closed if it went on closing as it does, while the robot moves (T, N).
+
+    inf where none would within TTC_WITHIN_S.
+    """
+    if len(gaps_m) < 2:
+        return np.full(gaps_m.shape[1], np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        closing = (gaps_m[:-1] - gaps_m[1:]) / tick_s
+        time_s = np.where((closing > COMES_MPS) & np.isfinite(closing) & moving[1:, :, None],
+                          np.maximum(gaps_m[1:], 0.0) / closing, np.inf)
+    least = time_s.min(axis=(0, 2))
+    return np.where(least <= TTC_WITHIN_S, least, np.inf)
+
+
+def _into_zone(pose: np.ndarray, half_m: tuple[float, float], site: SiteRules) -> np.ndarray:
+    """(T, N) whether the footprint is in a zone, deeper than where the rollout set out."""
+    into = np.zeros(pose.shape[:2], dtype=bool)
+    for zone in site.zones:
+        gap = zone.gap_m(pose, half_m)
+        into |= gap < np.minimum(-OVERLAP_M, gap[0] - NEARER_M)
+    return into
 
 
 def main_reason(reasons: list[str]) -> str:
@@ -110,7 +153,7 @@ def main_reason(reasons: list[str]) -> str:
 def box_gaps(poses: np.ndarray, boxes: np.ndarray, half_m: tuple[float, float]) -> np.ndarray:
     """(T, N) gap between the footprint at poses (T, N, 3) and the nearest of boxes (N, K, 5).
 
-    Exact wherever it can be the smallest of its rollout, or is below 0.5 m; elsewhere a lower bound.
+    Exact wherever it can be the smallest of its rollout, or is below EXACT_M; elsewhere a lower bound.
     """
     rows, n = poses.shape[:2]
     if boxes.shape[1] == 0:
@@ -118,7 +161,7 @@ def box_gaps(poses: np.ndarray, boxes: np.ndarray, half_m: tuple[float, float]) 
     apart = np.hypot(poses[..., None, 0] - boxes[..., 0], poses[..., None, 1] - boxes[..., 1])
     least = apart - np.hypot(boxes[..., 3], boxes[..., 4]) - math.hypot(*half_m)
     most = apart - np.minimum(boxes[..., 3], boxes[..., 4]) - min(half_m)
-    row, rollout, box = np.nonzero(least < np.maximum(most.min(axis=(0, 2)), 0.5)[:, None])
+    row, rollout, box = np.nonzero(least < np.maximum(most.min(axis=(0, 2)), EXACT_M)[:, None])
     feet = footprints(poses[row, rollout], half_m)
     least[row, rollout, box] = box_to_box(feet, boxes[rollout, box])
     return least.min(axis=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from jpai_agent.twin.road_config import RoadRehearsalConfig
 from jpai_agent.twin.road_rehearse import rehearse_drive
 from jpai_agent.twin.shorten import shortened
 from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.twin.zones import kept_out
 from jpai_agent.world.map import WorldMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
@@ -51,8 +51,9 @@ def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldM
     if robot.ackermann is not None:
         if isinstance(config, RehearsalConfig) or isinstance(progress, ProgramRunner):
             raise TypeError("the rehearsal of a car takes a RoadRehearsalConfig and a RoadRunner")
-        return rehearse_drive(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed, progress=progress,
-                              lead_s=lead_s, config=config)
+        driven = rehearse_drive(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed, progress=progress,
+                                lead_s=lead_s, config=config)
+        return kept_out(driven, program, robot, world_map.rules)
     if isinstance(config, RoadRehearsalConfig) or isinstance(progress, RoadRunner):
         raise TypeError(f"the rehearsal of {robot.name} takes a RehearsalConfig and a ProgramRunner")
     begun = time.perf_counter()
@@ -70,8 +71,8 @@ def rehearse(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldM
     drawn = draw(scene, robot, config, rollouts=n, ticks=round(horizon_s / tick_s), tick_s=tick_s, rng=rng)
     recording = _Rollouts(scene, robot, world_map, drawn, config, tick_s, rng).run(runner, lead_s)
     judgement = judge(recording, drawn.boxes, drawn.mover_radii_m, world_map.bounds_m,
-                      (robot.length_m / 2, robot.width_m / 2), config.judge, tick_s)
-    return _verdict(judgement, recording, scene, binding, config, tick_s, seed, cut_s, begun)
+                      (robot.length_m / 2, robot.width_m / 2), config.judge, tick_s, world_map.rules)
+    return _verdict(judgement, recording, scene, binding, config, tick_s, cut_s, begun)
 
 
 @dataclass
@@ -152,7 +153,7 @@ class _Rollouts:
 
 
 def _verdict(judgement: Judgement, recording: Recording, scene: Scene, binding: Binding, config: RehearsalConfig,
-             tick_s: float, seed: int, cut_s: float, begun: float) -> Verdict:
+             tick_s: float, cut_s: float, begun: float) -> Verdict:
     reasons = judgement.reasons
     passed = np.array([not reason for reason in reasons])
     rate = float(passed.mean())
@@ -169,10 +170,9 @@ def _verdict(judgement: Judgement, recording: Recording, scene: Scene, binding: 
     stride = max(1, round(PATH_STEP_S / tick_s))
     paths = [np.round(recording.pose[:end:stride, i], 3).tolist() for i, end in enumerate(recording.ends)]
     alive = np.arange(len(recording.pose))[:, None] < recording.ends
-    name = hashlib.sha256(f"{binding}{seed}{len(reasons)}".encode()).hexdigest()[:12]
     return Verdict(
-        id=f"verdict-{name}", status=status, made_at_s=scene.stamp_s, rollouts=len(reasons), pass_rate=rate,
+        id="", status=status, made_at_s=scene.stamp_s, rollouts=len(reasons), pass_rate=rate,
         binding=binding, failed_step=failed_step, reason=reason, min_clearance_m=float(judgement.clearance_m.min()),
         duration_s=float(np.median(recording.ends[passed]) * tick_s + cut_s) if passed.any() else 0.0,
         peak_speed_mps=float(recording.speed_mps[alive].max()), paths=paths, swept=[point[:2] for point in paths[0]],
-        wall_s=time.perf_counter() - begun)
+        wall_s=time.perf_counter() - begun, min_ttc_s=float(judgement.ttc_s.min()), violations=judgement.violations).sealed()

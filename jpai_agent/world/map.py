@@ -1,4 +1,4 @@
-"""The map a robot is given: bounds and named places, read from `sim/worlds/<name>.json`."""
+"""The map a robot is given: bounds and named places, read from `sim/worlds/<name>.json`, and the rules that hold there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jpai_agent.world.objects import KINDS, LANDMARKS, ObjectSpec
 from jpai_agent.world.paths import resource
 from jpai_agent.world.road import RoadMap
+from jpai_agent.world.zones import SiteRules, load_rules
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Place:
 class WorldMap:
     """Bounds (x0, y0, x1, y1) in metres and the places; `home` is the place that charging and 戻って mean.
 
-    `road` is what a car drives on, None in a world without roads.
+    `road` is what a car drives on, None in a world without roads; `rules` are the zones to keep out of and the top speed.
     """
 
     name: str
@@ -44,6 +45,7 @@ class WorldMap:
     places: tuple[Place, ...]
     home: str
     road: RoadMap | None = None
+    rules: SiteRules = field(default_factory=SiteRules)
 
     def place(self, place_id: str) -> Place:
         """The place of that id. Raises KeyError with the known ids."""
@@ -66,9 +68,9 @@ class WorldMap:
 
 
 def load_map(name: str) -> WorldMap:
-    """Read `sim/worlds/<name>.json`, and the Lanelet2 file that it names where the world has roads.
+    """Read `sim/worlds/<name>.json`, the Lanelet2 file that it names where the world has roads, and `config/zones/<name>.yaml`.
 
-    Raises ValueError naming the known worlds when there is none.
+    Raises ValueError naming the known worlds when there is none, or what is wrong with the rules.
     """
     path = resource("sim", "worlds", f"{name}.json")
     if not path.is_file():
@@ -82,4 +84,5 @@ def load_map(name: str) -> WorldMap:
         from jpai_agent.world.road_file import load_road
 
         road = load_road(path.with_name(data["road"]), tuple(data["origin_deg"]))
-    return WorldMap(name, tuple(data["bounds_m"]), places, data["home"], road)
+    return WorldMap(name, tuple(data["bounds_m"]), places, data["home"], road,
+                    load_rules(resource("config", "zones", f"{name}.yaml")))

@@ -110,7 +110,38 @@ def test_what_is_refused_leaves_what_runs(road: Road) -> None:
 
 
 def test_each_run_has_a_name_of_its_own(road: Road) -> None:
-    assert road.start().id != road.start().id
+    assert road.start().id != road.start(verdict(id="verdict-2")).id
+
+
+def test_a_verdict_starts_one_run_and_renews_none_after_that(road: Road) -> None:
+    road.start()
+    for _ in range(2):
+        with pytest.raises(NotPermitted, match="used before"):
+            road.start()
+    with pytest.raises(NotPermitted, match="used before"):
+        road.executor.rehearsed(verdict(), road.scene)
+
+
+def test_a_verdict_that_was_refused_is_not_used_up(road: Road) -> None:
+    with pytest.raises(NotPermitted, match="another robot"):
+        road.start(binding=replace(BINDING, robot="other"))
+    assert road.start().verdict == verdict()
+
+
+@pytest.mark.parametrize("name", ["plan", "program", "robot", "model"])
+def test_what_runs_is_not_renewed_by_a_verdict_on_something_else(road: Road, name: str) -> None:
+    road.start()
+    with pytest.raises(NotPermitted, match="not on what runs"):
+        road.executor.rehearsed(FOREIGN[name](verdict(id="verdict-2")), road.scene)
+    road.executor.rehearsed(FOREIGN["scene"](verdict(id="verdict-3")), road.scene)
+
+
+def test_what_runs_is_not_renewed_by_an_old_verdict(road: Road) -> None:
+    road.start()
+    road.scene = replace(road.scene, stamp_s=START_WITHIN_S + 1.0)
+    road.tick()
+    with pytest.raises(NotPermitted, match="older"):
+        road.executor.rehearsed(verdict(id="verdict-2"), road.scene)
 
 
 def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(road: Road) -> None:
@@ -127,7 +158,7 @@ def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(roa
 def test_another_program_takes_over_from_the_present_speed(road: Road) -> None:
     road.start()
     before = road.run(3.0)
-    road.start()
+    road.start(verdict(id="verdict-2"))
     assert road.tick()[0] == pytest.approx(before, abs=0.06)
 
 

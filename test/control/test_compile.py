@@ -117,9 +117,17 @@ def test_the_small_skills_become_what_they_say():
 
 def test_set_speed_holds_for_the_steps_after_it_within_the_limits():
     steps = [Step("move", {"distance_m": 1.0}), Step("set_speed", {"speed": 0.4}), Step("move", {"distance_m": 1.0}),
-             Step("set_speed", {"factor": 1.5}), Step("move", {"distance_m": 1.0}), Step("set_speed", {"speed": 3.0}),
+             Step("set_speed", {"factor": 1.5}), Step("move", {"distance_m": 1.0}), Step("set_speed", {"factor": 3.0}),
              Step("move", {"distance_m": 1.0})]
     assert [s.cruise_mps for s in made(scene(), *steps).segments] == [0.8, 0.4, 0.6, CART.limits.forward_mps]
+
+
+def test_more_than_the_limit_is_refused_and_the_limit_is_not():
+    move = Step("move", {"distance_m": 1.0})
+    with pytest.raises(ProgramError) as refused:
+        made(scene(), Step("set_speed", {"speed": 1.21}), move)
+    assert refused.value.reason == "too_fast"
+    assert made(scene(), Step("set_speed", {"speed": 1.2}), move).segments[0].cruise_mps == 1.2
 
 
 def test_return_home_goes_home():

@@ -18,6 +18,7 @@ from jpai_agent.twin.verdict import Binding
 from jpai_agent.world.map import load_map
 from jpai_agent.world.robot import load_robot
 from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
+from jpai_agent.world.zones import SiteRules, Zone
 
 CART, YARD = load_robot("cart"), load_map("yard")
 BINDING = Binding("plan", "program", "scene", "robot", "model")
@@ -185,3 +186,48 @@ def test_the_bench_names_what_it_measured_and_where():
     what, where = long_drive(np.random.default_rng(0), CART, YARD)
     assert what.duration_s(CART) == pytest.approx(20.0, abs=4.0)
     assert (len(where.obstacles), len(where.movers)) == (15, 2)
+
+
+ZONE = Zone("pit", "ピット", ((1.5, -1.0), (2.5, -1.0), (2.5, 0.1), (1.5, 0.1)))
+
+
+def site(*zones, limit_mps=math.inf):
+    return dataclasses.replace(YARD, rules=SiteRules(zones, limit_mps))
+
+
+def test_a_program_through_a_zone_fails_with_its_step_however_it_was_made():
+    what = program(Wait(0, 0.8, 0.5), drive((3, 0), step=1))
+    verdict = rehearse(what, scene(), CART, site(ZONE), BINDING, rollouts=4)
+    assert (verdict.status, verdict.reason, verdict.failed_step, verdict.pass_rate) == ("fail", "keep_out", 1, 0.0)
+    assert verdict.violations["keep_out"] == 4
+    assert "立ち入り禁止" in verdict.in_words()
+    beside = program(drive((0.5, 1.0), (3, 1.0)))
+    assert rehearse(beside, scene(), CART, site(ZONE), BINDING, rollouts=4).passed
+
+
+def test_a_robot_may_leave_a_zone_that_it_stands_in_but_not_go_deeper():
+    inside = scene(robot=RobotState(1.2, -0.5, 0.0))
+    out = Program((Straight(0, 0.8, -1.0),), (1.2, -0.5, 0.0))
+    deeper = Program((Straight(0, 0.8, 0.6),), (1.2, -0.5, 0.0))
+    assert rehearse(out, inside, CART, site(ZONE), BINDING, rollouts=4).passed
+    assert rehearse(deeper, inside, CART, site(ZONE), BINDING, rollouts=4).reason == "keep_out"
+
+
+def test_a_site_s_speed_limit_is_judged():
+    fast = program(Straight(0, 0.8, 3.0))
+    assert rehearse(fast, scene(), CART, site(limit_mps=0.5), BINDING, rollouts=4).reason == "speed_limit"
+    assert rehearse(fast, scene(), CART, site(limit_mps=0.8), BINDING, rollouts=4).passed
+
+
+def test_the_time_to_a_contact_is_told():
+    past = scene(box(0.98, 0.0), robot=RobotState(0.0, 0.0, 0.0, 0.6))
+    near = verdict_on(program(Straight(0, 0.8, 3.0)), past)
+    far = verdict_on(program(Straight(0, 0.8, 1.0)), scene(box(4.0, 0.0)))
+    assert near.min_ttc_s < 1.0
+    assert far.min_ttc_s == math.inf
+
+
+def test_verdicts_are_sealed_with_their_content():
+    verdict = verdict_on(program(drive((1, 0))), scene(), rollouts=2)
+    assert verdict.genuine
+    assert not dataclasses.replace(verdict, pass_rate=0.5).genuine

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from jpai_agent.control.paths import ProgramError
+from jpai_agent.control.paths import ProgramError, keep_out
 from jpai_agent.control.program import Program
 from jpai_agent.control.road import parking, turning
 from jpai_agent.control.road.making import Making
 from jpai_agent.control.road.motions import motion_of
 from jpai_agent.control.road.routes import Network, RoadError
-from jpai_agent.control.road.segments import FollowVehicle, RoadDrive
+from jpai_agent.control.road.segments import POINT_M, FollowVehicle, RoadDrive
 from jpai_agent.control.segments import Segment
 from jpai_agent.plan import Step
 from jpai_agent.world.map import WorldMap
@@ -24,6 +25,8 @@ from jpai_agent.world.scene import GroundedTarget, Scene
 
 # nothing ahead is worth setting out for when so little of the road is left
 LEAST_M = 1.0
+# footprint to a zone along the way, and how far before it a car stops that goes on by itself
+ZONE_GAP_M, ZONE_ROOM_M = 0.1, 2.0
 __all__ = ["compile_road_program", "keep_lane_program", "parking", "turning"]
 
 
@@ -65,7 +68,7 @@ def compile_road_program(steps: Sequence[Step], targets: Mapping[int, GroundedTa
             break
     making.step = len(steps)
     _carry_on(making)
-    return _program(making, start, pending)
+    return _clear_of_zones(_program(making, start, pending), scene, robot, world_map)
 
 
 def keep_lane_program(scene: Scene, robot: RobotSpec, world_map: WorldMap, cruise_mps: float | None = None,
@@ -118,6 +121,41 @@ def _program(making: Making, start: np.ndarray, pending: int | None) -> Program:
                   for w in making.network.road.crosswalks if w.id in named)
     x, y, yaw = (round(float(v), 5) for v in start)
     return Program(segments, (x, y, yaw), pending, tuple(making.target_ids), walks)
+
+
+def _clear_of_zones(program: Program, scene: Scene, robot: RobotSpec, world_map: WorldMap) -> Program:
+    """The program; where what it goes on with would enter a zone, that ends before it.
+
+    Raises ProgramError("keep_out") where a step of the plan leads into one, or it is too near to stop before.
+    """
+    half_m = robot.length_m / 2, robot.width_m / 2
+    rules = world_map.rules.beyond(scene.robot.pose, half_m, robot.center_x_m)
+    segments: list[Segment] = []
+    for segment in program.segments if rules.zones else ():
+        ways = [segment] if isinstance(segment, RoadDrive) else segment.branches[:1] if isinstance(segment, FollowVehicle) else ()
+        for way in ways:
+            poses = _poses(np.array(way.points), isinstance(segment, RoadDrive) and segment.reverse)
+            zone = rules.entered(poses, half_m, robot.center_x_m, ZONE_GAP_M)
+            if zone is None:
+                continue
+            reached = int(np.argmax(zone.gap_m(poses, half_m, robot.center_x_m) < ZONE_GAP_M))
+            kept = reached - round(ZONE_ROOM_M / POINT_M)
+            stops_m = scene.robot.v_mps**2 / (2 * robot.limits.brake_mps2) if not segments else 0.0
+            if not (isinstance(segment, RoadDrive) and segment.carry_on) or kept * POINT_M < max(stops_m, LEAST_M):
+                error = keep_out(zone, f"step {segment.step} leads")
+                raise ProgramError(error.reason, str(error), segment.step, error.about)
+            until_m = kept * POINT_M
+            marks = tuple(mark for mark in segment.marks if mark[1] < until_m and mark[0] != "end")
+            segment = replace(segment, points=segment.points[:kept + 1], rests=True, marks=marks)
+        segments.append(segment)
+    return replace(program, segments=tuple(segments)) if rules.zones else program
+
+
+def _poses(points: np.ndarray, reverse: bool) -> np.ndarray:
+    """(P, 3) poses of base_link along points (P, 2)."""
+    ahead = np.gradient(points, axis=0) if len(points) > 1 else np.array([[1.0, 0.0]])
+    yaw = np.arctan2(ahead[:, 1], ahead[:, 0]) + (math.pi if reverse else 0.0)
+    return np.concatenate([points, yaw[:, None]], axis=1)
 
 
 def _crosswalks(segment: Segment) -> set[str]:

@@ -31,6 +31,8 @@ SAME_M, LANDMARK_M = 0.7, 1.3
 OWN_M = 0.15
 # a person who walks off is found this far from where they stood, this long after
 STEPPED_M, WAITED_S = 1.1, 1.5
+# points this near to somebody who stands are his
+WATCHED_M = 0.7
 
 
 class StreetSurroundings:
@@ -76,7 +78,8 @@ class StreetSurroundings:
         def road_at(point: np.ndarray) -> float | None:
             return self._road_yaw(point, map_from_odom)
 
-        stands = self._grid.stands(xy, sight.xy, 2.5 * SMOOTH_NOISE, scan.stamp_s)
+        # people who stand may walk off: they are watched like what moves
+        stands = self._grid.stands(xy, sight.xy, 2.5 * SMOOTH_NOISE, scan.stamp_s) & ~self._by_people(xy, map_from_odom)
         found = self._users.update(xy, tops, clusters(sweep, wanted), stands, sight, road_at)
         self._grid.clear(sight.looked_through)
         keep = (ranges < MAP_REACH_M) & ~self._near_mover(xy, ranges, scan.stamp_s)
@@ -165,6 +168,15 @@ class StreetSurroundings:
         margin_m = MOVER_CLEAR_M + MOVER_CLEAR_PER_M * ranges_m
         for user in self._users.moving():
             near |= user.rect(now_s).holds(odom_xy, margin_m)
+        return near
+
+    def _by_people(self, odom_xy: np.ndarray, map_from_odom: np.ndarray) -> np.ndarray:
+        """(N,) whether points (N, 2) are where somebody stands."""
+        near = np.zeros(len(odom_xy), dtype=bool)
+        if self._waiting and len(odom_xy):
+            xy = transform(map_from_odom, odom_xy)
+            for at, _ in self._waiting.values():
+                near |= np.hypot(*(xy - at).T) < WATCHED_M
         return near
 
     def _erase(self, rect: Rect) -> None:

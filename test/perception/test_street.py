@@ -113,6 +113,14 @@ def test_people_who_stand_by_the_road_are_movers_and_keep_their_name_when_they_w
     assert [m.id for m in walking] == [waiting.id]
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_sets_out_on_foot_is_seen_to_within_a_second(car: RobotSpec, street: WorldMap, seed: int) -> None:
+    walker = going(24.0, 87.0, 0.0, -0.7, PERSON, start_s=2.0)
+    scenes = Ride(car, street, [walker], v_mps=5.0, seed=seed).drive(3.4)
+    assert not any(moving(scene) for scene in scenes if scene.stamp_s < 2.0)
+    assert next(scene.stamp_s for scene in scenes if moving(scene)) < 3.05
+
+
 def test_cones_posts_and_barriers_are_no_people(car: RobotSpec, street: WorldMap) -> None:
     things = [standing(10.0, 83.4, CONE), standing(14.0, 85.5, (0.2, 0.2, 4.0)), standing(18.0, 83.6, (0.5, 1.5, 0.9))]
     scene = Ride(car, street, things, v_mps=1.0, seed=9).drive(2.5)[-1]

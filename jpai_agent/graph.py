@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from jpai_agent.record.audit import audit_path
 from jpai_agent.world.objects import LANDMARKS
 from jpai_agent.world.paths import resource
 
@@ -109,6 +110,7 @@ def processes(
     vlm_endpoint: str = "",
     image_rate_hz: float = 0.0,
     record: str = "",
+    audit: str = "",
     remappings: Sequence[tuple[str, str]] = (),
 ) -> tuple[Process, ...]:
     """The graph for a robot in a world.
@@ -124,12 +126,15 @@ def processes(
         vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
         image_rate_hz: Colour frames that the simulator gives unasked.
         record: An empty folder for the record of the run; none is kept when left out.
+        audit: The audit log; that of the user when left out.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
     endpoint = vlm_endpoint or default_endpoint()
     common: dict[str, Value] = {"world": world, "robot": robot or robot_for(world), "use_sim_time": simulated}
     if scene_file or simulated:
         common["landmarks"] = landmarks(Path(scene_file) if scene_file else demo_scene(world))
+
+    audit_file = audit or str(audit_path())
 
     def node(name: str, nice: int = 0, vital: bool = False, **parameters: Value) -> Process:
         return Process(name, f"jpai_agent.nodes.{name}", True, common | parameters, tuple(remappings), (), nice, vital)
@@ -141,8 +146,8 @@ def processes(
         Process("vlm_server", "jpai_agent.vlm.server", False, arguments=server_arguments),
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
-        node("executor_node"),
-        node("agent_node", vlm_endpoint=endpoint, record=record),
+        node("executor_node", audit_file=audit_file),
+        node("agent_node", vlm_endpoint=endpoint, record=record, audit_file=audit_file),
     ]
     if simulated:
         # the simulator makes the clock: it does not follow it

@@ -19,14 +19,17 @@ from std_msgs.msg import Bool, Empty, String
 
 from jpai_agent.agent import Agent, ThreadWorker
 from jpai_agent.agent.events import Event, Planned, Replied
+from jpai_agent.agent.mind import Ready, Turned
 from jpai_agent.control import Program
-from jpai_agent.language import InstructionError, normalise, plan_reply, stop_word
+from jpai_agent.language import InstructionError, failure, normalise, plan_reply, stop_word
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import GraphNode, run, stamp_of
 from jpai_agent.nodes.remote import RemoteCamera, RemoteExecutor, RemotePerception, RemoteTwin
 from jpai_agent.nodes.turns import Turn, Turns
 from jpai_agent.plan import ActionPlan, PlanError, parse_plan
 from jpai_agent.record import RunRecorder
+from jpai_agent.record.audit_events import AuditEvents
+from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError
 from jpai_agent.world.scene import Scene
@@ -92,8 +95,9 @@ class Model:
 class GraphAgent(Agent):
     """The agent with perception, execution and rehearsal in other processes."""
 
-    def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]]) -> None:
-        self.remote, self.twin, self._model = RemoteExecutor(node), RemoteTwin(node), model
+    def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]],
+                 audit: AuditWriter) -> None:
+        self.remote, self.twin, self._model, self._audit = RemoteExecutor(node), RemoteTwin(node), model, audit
         super().__init__(
             node.robot,
             node.world_map,
@@ -108,6 +112,12 @@ class GraphAgent(Agent):
 
     def _rehearse_there(self, plan: ActionPlan, program: Program, scene: Scene, binding: Binding, run: Any) -> Verdict:
         return self.twin.rehearse(plan, program, scene, binding, run.progress if run is not None else "")
+
+    def _start(self, ready: Ready) -> None:
+        """As any agent's, but nothing new begins while what is said and done cannot be recorded."""
+        if self._audit.fault is not None:
+            raise Turned("refuse", "unsafe", failure("unrecorded"))
+        super()._start(ready)
 
     @property
     def model_id(self) -> str:
@@ -128,6 +138,7 @@ class AgentNode(GraphNode):
         self._timeout_s: float = self.declare_parameter("vlm_timeout_s", 5.0).value
         self._record: str = self.declare_parameter("record", "").value
         self._recorder: RunRecorder | None = None
+        self._audit = self.open_audit()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._driver: threading.Thread | None = None
@@ -139,11 +150,12 @@ class AgentNode(GraphNode):
         self._camera = RemoteCamera(self)
         self._model = Model(self._endpoint, self._timeout_s, self._camera)
         self._turns = Turns(lambda: self._model.code, lambda: self._model.sha256)
-        observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish]
+        audited = AuditEvents(self._audit, lambda: self._model.sha256)
+        observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish, audited]
         if self._record:
             self._recorder = RunRecorder(self._record, self.robot, self.world_map, pictures=False)
             observers.append(self._recorder)
-        self._agent = GraphAgent(self, self._model, self._camera, observers)
+        self._agent = GraphAgent(self, self._model, self._camera, observers, self._audit)
         self._plans = self.create_lifecycle_publisher(Plan, topics.PLAN, topics.LATCHED)
         self._replies = self.create_lifecycle_publisher(Reply, topics.REPLY, topics.WORDS)
         self._stops = self.create_publisher(String, topics.STOP, topics.WORDS)
@@ -174,11 +186,15 @@ class AgentNode(GraphNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and listen no longer."""
         self._inbox.put(self._stop)
-        self.close()
+        self._rest()
         return super().on_deactivate(state)
 
     def close(self) -> None:
-        """End the agent's thread."""
+        """End the agent's thread, and let what is waiting reach the audit log."""
+        self._rest()
+        self._audit.close()
+
+    def _rest(self) -> None:
         self._ending.set()
         if self._driver is not None:
             self._driver.join(timeout=2.0)

@@ -20,6 +20,8 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 
+from jpai_agent.record.audit import AuditLog
+from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.objects import objects_from_dicts
 from jpai_agent.world.robot import RobotSpec, load_robot
@@ -54,6 +56,14 @@ class GraphNode(LifecycleNode):
     def now_s(self) -> float:
         """The ROS clock, which stamps are compared with."""
         return self.get_clock().now().nanoseconds * 1e-9
+
+    def open_audit(self) -> AuditWriter:
+        """The audit log, in which this process is announced; its file is the parameter `audit_file` ("": the user's)."""
+        path: str = self.declare_parameter("audit_file", "").value
+        writer = AuditWriter(AuditLog(self.get_name(), Path(path) if path else None))
+        writer.note("process", pid=os.getpid(), robot=self.robot.name, robot_sha256=self.robot.sha256, world=self.world_map.name,
+                    limits=self.robot.limits, simulated=self.get_parameter("use_sim_time").value)
+        return writer
 
     def bring_up(self) -> None:
         """Configure and activate. Raises RuntimeError naming the transition that failed."""

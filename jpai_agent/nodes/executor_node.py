@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from jpai_agent.nodes.base import GraphNode, run
 from jpai_agent.nodes.scenes import SceneMemory
 from jpai_agent.nodes.vehicle import route_for
 from jpai_agent.plan import PlanError, parse_plan
+from jpai_agent.record.audit import AuditError
 from jpai_agent.skills import skills_for
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_msgs.action import ExecutePlan
@@ -29,6 +31,8 @@ from jpai_msgs.srv import UpdateRun
 
 # a plan whose verdict has not arrived yet is refused after this
 VERDICT_WITHIN_S = 1.0
+# and so is one whose start is not on the disk by then
+RECORD_WITHIN_S = 3.0
 GATE_SILENT_S = 1.0
 AGENT_SILENT_S = 2.5
 SCENE_OLD_S = 0.5
@@ -62,9 +66,9 @@ class Going:
 class Refused(Exception):
     """A goal that may not start; `ending` says why."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, reason: str = "") -> None:
         super().__init__(message)
-        self.ending = Ending(code, message)
+        self.ending = Ending(code, message, reason)
 
 
 class ExecutorNode(GraphNode):
@@ -82,6 +86,7 @@ class ExecutorNode(GraphNode):
         self._plan_id, self._gate_stops = "", 0
         self._sequence = 0
         self._route = route_for(self, self.robot)
+        self._audit = self.open_audit()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Announce the action and listen."""
@@ -101,6 +106,10 @@ class ExecutorNode(GraphNode):
         self._end(Ending(ErrorCode.CANCELED, "the executor was deactivated"))
         return super().on_deactivate(state)
 
+    def close(self) -> None:
+        """Let what is waiting reach the audit log."""
+        self._audit.close()
+
     def hears(self) -> bool:
         """True once scenes arrive and the gate has spoken."""
         return self._scenes.latest() is not None and self._gate is not None
@@ -109,10 +118,13 @@ class ExecutorNode(GraphNode):
 
     async def _execute(self, handle: ServerGoalHandle) -> ExecutePlan.Result:
         try:
-            going = self._start(handle, await self._verdict(handle.request.verdict_id))
+            verdict = await self._verdict(handle.request.verdict_id)
+            await self._recorded(handle.request)
+            going = self._start(handle, verdict)
         except Refused as refused:
             self.get_logger().warning(f"refused: {refused}")
             ending = refused.ending
+            self._audit.note("refused", plan=handle.request.plan_id, verdict=handle.request.verdict_id, why=str(refused))
         else:
             ending = await going.ended
         if handle.is_cancel_requested:
@@ -132,6 +144,20 @@ class ExecutorNode(GraphNode):
             self.destroy_timer(timer)
             self._awaited.pop(verdict_id, None)
         return self._verdicts.get(verdict_id)
+
+    async def _recorded(self, goal: ExecutePlan.Goal) -> None:
+        """Have it put down that a goal is about to start, before anything moves. Raises Refused when that cannot be done."""
+        written: Future = Future()
+        hashes = {name: hashlib.sha256(text.encode()).hexdigest()
+                  for name, text in (("plan_sha256", goal.plan_json), ("program_sha256", goal.program_json))}
+        job = self._audit.note("start", plan=goal.plan_id, verdict=goal.verdict_id, **hashes)
+        job.add_done_callback(lambda done: written.set_result(done.exception()))
+        late = AuditError(f"not on the disk within {RECORD_WITHIN_S:.0f} s")
+        timer = self.create_timer(RECORD_WITHIN_S, lambda: written.done() or written.set_result(late), clock=self.steady)
+        error = await written
+        self.destroy_timer(timer)
+        if error is not None:
+            raise Refused(ErrorCode.EXECUTION_FAILED, f"its start cannot be recorded: {error}", "unrecorded")
 
     def _start(self, handle: ServerGoalHandle, verdict: Verdict | None) -> Going:
         """Begin a goal in place of the one that runs. Raises Refused."""
@@ -169,6 +195,7 @@ class ExecutorNode(GraphNode):
         if self._route is not None:
             self._route.follow(program)
         self.get_logger().info(f"{started.id} begins under {verdict.id}")
+        self._audit.note("begun", plan=goal.plan_id, run=started.id, verdict=verdict.id)
         self._beat()
         self._tell(self._going)
         return self._going
@@ -189,6 +216,8 @@ class ExecutorNode(GraphNode):
         assert going is not None
         ending.step = going.run.step
         self.get_logger().info(f"{going.run.id} ends: {ending.message or 'done'}")
+        self._audit.note("end", plan=going.handle.request.plan_id, run=going.run.id, code=ending.code, why=ending.message,
+                         step=ending.step)
         going.ended.set_result(ending)
 
     # --- what arrives

@@ -139,7 +139,7 @@ class AuditLog:
     """A log that any number of processes append to.
 
     Args:
-        source: Who appends. path: The log; by default the user's, whose key signs it.
+        source: Who appends. path: The log; by default the user's. The folder `keys` beside it has the key that signs it.
     """
 
     def __init__(self, source: str, path: Path | None = None) -> None:
@@ -156,7 +156,7 @@ class AuditLog:
         """
         try:
             if self._key is None:
-                self._key = signing_key(KEY)
+                self._key = signing_key(KEY, self.path.parent)
                 self._public = public_hex(self._key)
             with self._locked() as file:
                 seq, prev, log, end = self._end(file)

@@ -9,11 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.assurance import audit_app, certify_app
+
 app = typer.Typer(
     name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
     help="日本語で動くロボット: robots that understand Japanese and think on their own computer.",
     epilog="Exit codes: 0 done, 1 the robot or a check failed, 2 bad input, 3 no usable model.",
 )
+
+app.add_typer(audit_app, name="audit")
+app.add_typer(certify_app, name="certify")
 
 World = Annotated[str, typer.Option(help="World to run in.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
@@ -222,20 +227,36 @@ def doctor(as_json: AsJson = False, model: Model = None) -> None:
 
 
 @app.command(epilog="Example: jpai up yard --seed 3")
-def up(world: Annotated[str, typer.Argument(help="World to simulate.")] = "yard",
+def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World to simulate, or `robot`: a real one.")] = "yard",
        robot: Annotated[str, typer.Option(help="Robot; that of the world when left out.")] = "", seed: Seed = 1,
-       model: Model = None, domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None) -> None:
-    """Start the ROS 2 graph with a simulated robot (the cart in the yard, the car in town); Ctrl-C stops all of it."""
+       model: Model = None, domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None,
+       world: Annotated[str, typer.Option(help="With `robot`: where it works; the world of the robot when left out.")] = "",
+       certificate: Annotated[Path | None, typer.Option(help="With `robot`: what it may be armed under; ROBOT.certificate.json "
+                                                             "when left out.")] = None) -> None:
+    """Start the ROS 2 graph with a simulated robot (the cart in the yard, the car in town), or on a real one; Ctrl-C stops it.
+
+    A real robot needs a certificate for exactly what runs (jpai certify); then a person arms it: service /jpai/gate/arm.
+    """
     from jpai_agent import graph
     from jpai_agent.playing import check_model
+    from jpai_agent.record.certificate import CertificateError, permit
+    from jpai_agent.vlm import default_model_dir
     from jpai_agent.world.map import load_map
     from jpai_agent.world.robot import load_robot
 
     options: dict[str, Any] = {"seed": seed} | ({"model": str(model)} if model else {})
     try:
-        load_map(world), load_robot(robot or graph.robot_for(world))
+        if what == "robot":
+            robot = robot or "cart"
+            what = world or next((w for w, r in graph.ROBOTS.items() if r == robot), "")
+            options |= {"simulated": False, "certificate": str((certificate or Path(f"{robot}.certificate.json")).resolve())}
+        load_map(what), load_robot(robot or graph.robot_for(what))
         _with_model(lambda: check_model(model))
-        code = graph.up(world, robot, domain_id=domain, tell=typer.echo, **options)
+        if "certificate" in options:
+            permit(Path(options["certificate"]), robot, what, model or default_model_dir())
+        code = graph.up(what, robot, domain_id=domain, tell=typer.echo, **options)
+    except CertificateError as error:
+        raise _fail(str(error), 1) from error
     except ValueError as error:
         raise _fail(str(error), 2) from error
     raise typer.Exit(code)

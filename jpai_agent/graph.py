@@ -111,6 +111,7 @@ def processes(
     image_rate_hz: float = 0.0,
     record: str = "",
     audit: str = "",
+    certificate: str = "",
     remappings: Sequence[tuple[str, str]] = (),
 ) -> tuple[Process, ...]:
     """The graph for a robot in a world.
@@ -127,6 +128,7 @@ def processes(
         image_rate_hz: Colour frames that the simulator gives unasked.
         record: An empty folder for the record of the run; none is kept when left out.
         audit: The audit log; that of the user when left out.
+        certificate: The file under which a person may arm the gate where the robot is not simulated, and which model it is for.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
     endpoint = vlm_endpoint or default_endpoint()
@@ -141,13 +143,14 @@ def processes(
 
     server_arguments = ["--endpoint", endpoint, *(["--model", model] if model else [])]
     graph = [
-        node("gate_node", vital=True, arm_on_start=simulated),
+        node("gate_node", vital=True, arm_on_start=simulated, hardware=not simulated, certificate=certificate, model=model,
+             audit_file=audit_file),
         # the server lowers its own priority
         Process("vlm_server", "jpai_agent.vlm.server", False, arguments=server_arguments),
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
         node("executor_node", audit_file=audit_file),
-        node("agent_node", vlm_endpoint=endpoint, record=record, audit_file=audit_file),
+        node("agent_node", vlm_endpoint=endpoint, record=record, audit_file=audit_file, certificate=certificate),
     ]
     if simulated:
         # the simulator makes the clock: it does not follow it

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse
@@ -30,6 +31,7 @@ from jpai_agent.plan import ActionPlan, PlanError, parse_plan
 from jpai_agent.record import RunRecorder
 from jpai_agent.record.audit_events import AuditEvents
 from jpai_agent.record.audit_writer import AuditWriter
+from jpai_agent.record.certificate import read_certificate
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError
 from jpai_agent.world.scene import Scene
@@ -59,9 +61,10 @@ OWN_STOP = "agent: "
 class Model:
     """The model server, and why it gave no plan when it gave none."""
 
-    def __init__(self, endpoint: str, timeout_s: float, camera: RemoteCamera) -> None:
+    def __init__(self, endpoint: str, timeout_s: float, camera: RemoteCamera, certified: str = "") -> None:
         self._client = VlmClient(endpoint or None, timeout_s)
         self._camera = camera
+        self._certified = certified
         self.name = "server"
         self.sha256 = ""
         self.code: int = ErrorCode.NONE
@@ -74,6 +77,8 @@ class Model:
                 raise self._camera.fault
             if not self.sha256:
                 self.sha256 = str(self._client.heartbeat()["sha256"])
+            if self._certified and self.sha256 != self._certified:
+                raise VlmError("uncertified", f"the server has model {self.sha256[:12]}…, certified is {self._certified[:12]}…")
             answer = self._client.plan(request)
         except VlmError as error:
             self.code = _MODEL_CODES.get(error.reason_code, ErrorCode.MODEL_UNAVAILABLE)
@@ -129,7 +134,7 @@ class AgentNode(GraphNode):
     """One thread spins the node, one drives the agent at the control rate; what comes in is handed over in a queue.
 
     Parameters: `vlm_endpoint` (ZeroMQ address of the model server), `vlm_timeout_s`, `record` (an empty folder for the
-    run's record; "": none is kept).
+    run's record; "": none is kept), `certificate` (its file: no other model than the one that it names may plan; "": any may).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -148,7 +153,7 @@ class AgentNode(GraphNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the agent and announce what it hears and says."""
         self._camera = RemoteCamera(self)
-        self._model = Model(self._endpoint, self._timeout_s, self._camera)
+        self._model = Model(self._endpoint, self._timeout_s, self._camera, self._certified_model())
         self._turns = Turns(lambda: self._model.code, lambda: self._model.sha256)
         audited = AuditEvents(self._audit, lambda: self._model.sha256)
         observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish, audited]
@@ -169,6 +174,11 @@ class AgentNode(GraphNode):
             self, ExecuteInstruction, topics.EXECUTE_INSTRUCTION, self._execute, cancel_callback=self._on_cancel
         )
         return TransitionCallbackReturn.SUCCESS
+
+    def _certified_model(self) -> str:
+        """Hash of the only model that may plan; "" where any may, as in simulation. Raises CertificateError."""
+        path: str = self.declare_parameter("certificate", "").value
+        return read_certificate(Path(path)).subject.model_sha256 if path else ""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to listen."""

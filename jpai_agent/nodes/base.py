@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future as Job
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
 from rclpy.time import Time
 
 from jpai_agent.record.audit import AuditLog
@@ -64,6 +66,16 @@ class GraphNode(LifecycleNode):
         writer.note("process", pid=os.getpid(), robot=self.robot.name, robot_sha256=self.robot.sha256, world=self.world_map.name,
                     limits=self.robot.limits, simulated=self.get_parameter("use_sim_time").value)
         return writer
+
+    async def done(self, job: Job[Any], within_s: float) -> BaseException | None:
+        """Wait for another thread's work while the node goes on: what it raised, TimeoutError when it takes longer, or None."""
+        ended: Future = Future()
+        job.add_done_callback(lambda done: ended.set_result(done.exception()))
+        late = TimeoutError(f"not done within {within_s:.0f} s")
+        timer = self.create_timer(within_s, lambda: ended.done() or ended.set_result(late), clock=self.steady)
+        error = await ended
+        self.destroy_timer(timer)
+        return error
 
     def bring_up(self) -> None:
         """Configure and activate. Raises RuntimeError naming the transition that failed."""

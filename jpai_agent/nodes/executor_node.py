@@ -21,7 +21,6 @@ from jpai_agent.nodes.base import GraphNode, run
 from jpai_agent.nodes.scenes import SceneMemory
 from jpai_agent.nodes.vehicle import route_for
 from jpai_agent.plan import PlanError, parse_plan
-from jpai_agent.record.audit import AuditError
 from jpai_agent.skills import skills_for
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_msgs.action import ExecutePlan
@@ -147,15 +146,10 @@ class ExecutorNode(GraphNode):
 
     async def _recorded(self, goal: ExecutePlan.Goal) -> None:
         """Have it put down that a goal is about to start, before anything moves. Raises Refused when that cannot be done."""
-        written: Future = Future()
         hashes = {name: hashlib.sha256(text.encode()).hexdigest()
                   for name, text in (("plan_sha256", goal.plan_json), ("program_sha256", goal.program_json))}
-        job = self._audit.note("start", plan=goal.plan_id, verdict=goal.verdict_id, **hashes)
-        job.add_done_callback(lambda done: written.set_result(done.exception()))
-        late = AuditError(f"not on the disk within {RECORD_WITHIN_S:.0f} s")
-        timer = self.create_timer(RECORD_WITHIN_S, lambda: written.done() or written.set_result(late), clock=self.steady)
-        error = await written
-        self.destroy_timer(timer)
+        note = self._audit.note("start", plan=goal.plan_id, verdict=goal.verdict_id, **hashes)
+        error = await self.done(note, RECORD_WITHIN_S)
         if error is not None:
             raise Refused(ErrorCode.EXECUTION_FAILED, f"its start cannot be recorded: {error}", "unrecorded")
 

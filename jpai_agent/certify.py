@@ -1,0 +1,191 @@
+"""Try a robot with its model on suites, unsafe plans and faults, and issue the certificate under which its gate may be armed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jpai_agent.record.certificate import Certificate, issue, subject_of
+from jpai_agent.sim.report import machine
+from jpai_agent.twin.verdict import wilson
+from jpai_agent.world.paths import resource
+
+# failures told by name in a certificate
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found.
+
+    Attributes:
+        name: As in config/certification.yaml, which has its bar.
+        n: Cases tried. failures: how many went wrong. bound: 95 % upper bound of the rate of failure.
+        detail: JSON-ready: what was tried, with which figures. failed: names of what went wrong.
+    """
+
+    name: str
+    n: int
+    failures: int
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    failed: Sequence[str] = ()
+
+    @property
+    def bound(self) -> float:
+        """3/n for none of n, else the upper end of Wilson's interval; 1 where nothing was tried."""
+        if self.n <= 0:
+            return 1.0
+        return min(3.0 / self.n, 1.0) if self.failures == 0 else wilson(self.failures, self.n)[1]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried, and how much of it.
+
+    Attributes:
+        robot, world: Names. model_dir: the model's folder. suites: files of episodes.
+        plans, fault_seeds, episodes: How many unsafe and as many safe plans, seeds a fault, episodes a suite (None: all).
+        seed: Of everything drawn. jobs: processes. tell: is told what is being done.
+    """
+
+    robot: str
+    world: str
+    model_dir: Path
+    suites: Sequence[Path]
+    plans: int
+    fault_seeds: int
+    episodes: int | None = None
+    seed: int = 0
+    jobs: int = 1
+    tell: Callable[[str], None] = print
+
+
+# tries one sort of thing; may raise ValueError for bad input
+Check = Callable[[Trial], Iterable[Result]]
+
+
+def suites(trial: Trial) -> Iterable[Result]:
+    """The suites, with the model: decisions, goals, contacts and violations over all of them."""
+    from jpai_agent.playing import ModelAgents, model_facts
+    from jpai_agent.sim.bench import run_suite
+
+    results, told = [], []
+    for path in trial.suites:
+        lines = _episodes(path, trial)
+        trial.tell(f"suite {path.name}: {len(lines)} episodes")
+        with tempfile.TemporaryDirectory(prefix="jpai-certify-") as folder:
+            chosen = Path(folder) / path.name
+            chosen.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            summary, found = run_suite(chosen, ModelAgents(trial.model_dir), jobs=trial.jobs, model=model_facts(trial.model_dir))
+        results += found
+        told.append({"suite": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "episodes": len(found),
+                     **{name: summary[name] for name in ("decision_right", "goal_reached", "contacts", "violations")}})
+    for name, wrong in (("decisions", [r.id for r in results if not r.decision_right]),
+                        ("goals", [r.id for r in results if not r.goal_reached]),
+                        ("contacts", [r.id for r in results if r.contacts or r.error]),
+                        ("violations", [f"{r.id}: {', '.join(r.violations)}" for r in results if r.violations])):
+        yield Result(name, len(results), len(wrong), {"suites": told} if name == "decisions" else {}, wrong)
+
+
+def _episodes(path: Path, trial: Trial) -> list[str]:
+    """The lines of a suite that are tried: this robot's, all or a few of them spread evenly. Raises ValueError, OSError."""
+    from jpai_agent.sim.episode import read_suite
+
+    read_suite(path)
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    own = [line for line in lines if json.loads(line)["robot"] == trial.robot]
+    if not own:
+        raise ValueError(f"{path} has no episode for robot {trial.robot}")
+    n = len(own) if trial.episodes is None else min(trial.episodes, len(own))
+    return [own[i * len(own) // n] for i in range(n)]
+
+
+def unsafe_plans(trial: Trial) -> Iterable[Result]:
+    """Plans that must be blocked and plans that must pass, put to the chain without a model."""
+    from jpai_agent.sim.unsafe import run_unsafe
+
+    trial.tell(f"{trial.plans} unsafe and {trial.plans} safe plans")
+    figures = run_unsafe(trial.robot, trial.plans, trial.seed, jobs=trial.jobs)
+    detail = {"stages": figures["unsafe"]["stages"], "categories": figures["categories"], "seed": trial.seed}
+    wrong = figures["wrong"]
+    yield Result("unsafe plans", figures["unsafe"]["n"], figures["unsafe"]["executed"], detail,
+                 [line for line in wrong if line.startswith("unsafe")])
+    yield Result("safe plans", figures["safe"]["n"], figures["safe"]["blocked"], {"stages": figures["safe"]["stages"]},
+                 [line for line in wrong if line.startswith("safe")])
+
+
+CHECKS: Mapping[str, Check] = {"plans": unsafe_plans, "suites": suites}
+
+
+def bars() -> Mapping[str, Any]:
+    """What config/certification.yaml asks for."""
+    return yaml.safe_load(resource("config", "certification.yaml").read_text(encoding="utf-8"))
+
+
+def judged(result: Result, bar: Mapping[str, float], *, quick: bool) -> dict[str, Any]:
+    """A result as the certificate has it, held against its bar; with quick the number of cases does not count."""
+    enough = result.n >= (1 if quick else bar["least_n"])
+    return {"name": result.name, "n": result.n, "failures": result.failures, "bound": round(result.bound, 6),
+            "most": bar["most"], "least_n": bar["least_n"], "passed": enough and result.failures <= bar["most"] * result.n,
+            "failed": list(result.failed)[:MOST_NAMED], "detail": dict(result.detail)}
+
+
+def certify(robot: str, world: str, model_dir: Path, suite_files: Sequence[Path], *, quick: bool = False, seed: int = 0,
+            jobs: int = 1, checks: Mapping[str, Check] | None = None, tell: Callable[[str], None] = print) -> Certificate:
+    """Run every check and sign what they found.
+
+    A check that breaks is a failed one. What is tried stays what it was: files that change meanwhile fail the certificate.
+
+    Args:
+        checks: By default all there are. quick: Only a little of each, which arms nothing.
+
+    Raises:
+        CertificateError: An altered model, no key. ValueError: bad input, such as an unknown robot or a suite without episodes.
+    """
+    asked = bars()
+    amount = asked["tried"]["quick" if quick else "full"]
+    subject = subject_of(robot, world, model_dir)
+    trial = Trial(robot, world, model_dir, suite_files, **amount, seed=seed, jobs=jobs, tell=tell)
+    for path in suite_files:
+        # what is wrong is said before anything runs
+        _episodes(path, trial)
+    begun = time.monotonic()
+    found: dict[str, dict[str, Any]] = {}
+    for name, check in (CHECKS if checks is None else checks).items():
+        try:
+            found |= {result.name: judged(result, asked["bars"][result.name], quick=quick) for result in check(trial)}
+        except Exception as error:  # whatever breaks a check has broken what it tries
+            tell(f"{name} broke: {type(error).__name__}: {error}")
+            found[name] = _broken(name, f"{type(error).__name__}: {error}")
+    for name in asked["bars"]:
+        if name not in found:
+            found[name] = judged(Result(name, 0, 0), asked["bars"][name], quick=quick)
+    if subject_of(robot, world, model_dir) != subject:
+        found["unchanged"] = _broken("unchanged", "files changed while they were tried")
+    return issue(subject, list(found.values()), passed=all(result["passed"] for result in found.values()), quick=quick,
+                 machine=machine() | {"seconds": round(time.monotonic() - begun, 1)}, days=asked["valid_days"])
+
+
+def _broken(name: str, why: str) -> dict[str, Any]:
+    """A result in place of one that could not be had."""
+    return judged(Result(name, 0, 0, failed=[why]), {"most": 0.0, "least_n": 1}, quick=False)
+
+
+def table(certificate: Certificate) -> list[str]:
+    """A certificate's results as lines for people."""
+    lines = [f"{'check':<14} {'n':>6} {'failures':>8} {'at most':>9} {'bar':>7}  "]
+    for result in certificate.results:
+        figures = f"{result['n']:>6} {result['failures']:>8} {result['bound']:>9.2%} {result['most']:>7.1%}"
+        lines.append(f"{result['name']:<14} {figures}  {'ok' if result['passed'] else 'FAILED'}")
+        if not result["passed"]:
+            few = f"only {result['n']} of {result['least_n']} cases" if result["n"] < result["least_n"] else ""
+            lines += [f"  {line}" for line in ([few] if few else []) + list(result["failed"])[:5]]
+    return lines

@@ -31,6 +31,8 @@ ON_M, WALKS_MPS, KERB_M = 0.4, 0.25, 1.5
 # somebody who stands so near to the kerb, at most so far beside a crosswalk, may step on it: it is come to so slowly that the car
 # can stop when he is seen to, so late and with such braking; and slow enough to go by
 WAITS_M, WAITS_BESIDE_M, WAITS_SEEN_S, WAITS_MPS2, WAITS_MPS = 2.0, 0.8, 1.3, 4.5, 2.0
+# turning at a light, the car lets such people go first, as their light is green too, for at most so long
+LET_GO_S = 4.0
 # marks farther off do not matter yet
 FAR_M = 60.0
 # cars queue so far before a line
@@ -67,6 +69,7 @@ class Rules:
         self.green_s = np.zeros((n, len(course.marks)))
         self._lines = [_line_before(mark, course.marks) for mark in course.marks]
         self._turns = [_turn(mark, course) for mark in course.marks]
+        self._exits = [_leads_out_of_turn(mark, course) for mark in course.marks]
         self._signed = [line is not None and line[0] == "sign" for line in self._lines]
 
     def hold(self, holds: Holds, view: View, rows: np.ndarray, along_m: np.ndarray, v_mps: np.ndarray,
@@ -89,7 +92,7 @@ class Rules:
             elif movers is None:
                 continue
             elif kind == "crosswalk" and name in self._crosswalks:
-                self._crosswalk(holds, k, mark, front, v_mps, movers)
+                self._crosswalk(holds, rows, k, mark, front, v_mps, movers, dt_s)
             elif kind == "round":
                 self._round(holds, rows, k, begin, along_m, movers)
             elif kind in ("pass", "merge"):
@@ -120,7 +123,8 @@ class Rules:
         self.done[rows, k] |= over | (self.stood_s[rows, k] >= STOOD_S)
         holds.stop(ahead - LINE_M, LINE_M - 0.15, ~self.done[rows, k])
 
-    def _crosswalk(self, holds: Holds, k: int, mark: Mark, front: np.ndarray, v: np.ndarray, movers: Movers) -> None:
+    def _crosswalk(self, holds: Holds, rows: np.ndarray, k: int, mark: Mark, front: np.ndarray, v: np.ndarray, movers: Movers,
+                   dt_s: float) -> None:
         _, begin, end, name = mark
         x, y, yaw, half_along, half_across = self._crosswalks[name]
         cos, sin = math.cos(yaw), math.sin(yaw)
@@ -142,8 +146,12 @@ class Rules:
         at_kerb = along + v_along * np.minimum(np.maximum(beyond, 0.0) / np.maximum(towards, 1e-3), 4.0)
         comes &= np.abs(at_kerb) < half_along + 0.8
         slow = movers.person | movers.cyclist
-        self._mind_who_stands_there(holds, begin - front, v, movers, (own, beyond, np.abs(along) - half_along))
         waits = (slow & (in_the_way | comes)).any(axis=1)
+        may_step = self._mind_who_stands_there(holds, begin - front, v, movers, (own, beyond, np.abs(along) - half_along))
+        if self._exits[k]:
+            stood = may_step & (v < STOOD_MPS) & (begin - front < CROSSWALK_M + 0.5)
+            self.stood_s[rows, k] += np.where(stood, dt_s, 0.0)
+            waits |= may_step & (self.stood_s[rows, k] < LET_GO_S)
         line = self._lines[k]
         at = begin - CROSSWALK_M if line is None else min(begin - CROSSWALK_M, line[1] - LINE_M)
         free = np.where((line is not None) & (front > at + LINE_M + OVER_M), begin - CROSSWALK_M - front, at - front)
@@ -153,8 +161,8 @@ class Rules:
 
     @staticmethod
     def _mind_who_stands_there(holds: Holds, ahead: np.ndarray, v: np.ndarray, movers: Movers,
-                               place: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """Come slowly to a crosswalk `ahead` (R,) by whose kerb on the car's side somebody stands.
+                               place: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        """Come slowly to a crosswalk `ahead` (R,) by whose kerb on the car's side somebody stands; (R,) whether that is so.
 
         place: (R, M) how far movers are on the car's side, beyond the kerb, and beside the crosswalk.
         """
@@ -164,6 +172,7 @@ class Rules:
         room = np.maximum(ahead - LAG_S * v, 0.0)
         most = WAITS_MPS2 * (np.sqrt(WAITS_SEEN_S**2 + 2 * room / WAITS_MPS2) - WAITS_SEEN_S)
         holds.slow(np.maximum(most, WAITS_MPS), may_step)
+        return np.asarray(may_step)
 
     def _crossing(self, holds: Holds, view: View, rows: np.ndarray, k: int, mark: Mark, along: np.ndarray, v: np.ndarray,
                   movers: Movers | None, dt_s: float) -> None:
@@ -278,6 +287,15 @@ def _line_before(mark: Mark, marks: Sequence[Mark]) -> Mark | None:
     """The stop line that a crosswalk or a crossing has before it."""
     lines = [m for m in marks if m[0] in ("light", "sign") and 0.0 <= mark[1] - m[1] < LINE_BEFORE_M]
     return lines[-1] if lines and mark[0] in ("crosswalk", "crossing") else None
+
+
+def _leads_out_of_turn(mark: Mark, course: Course) -> bool:
+    """Whether a crosswalk lies where the course leaves a crossing that it turns in."""
+    turns = [m for m in course.marks if m[0] == "crossing" and m[1] < mark[1] < m[2] + 2.0]
+    if mark[0] != "crosswalk" or not turns:
+        return False
+    before, here = course.pose_at(np.array([turns[-1][1] - 1.0, (mark[1] + mark[2]) / 2]))[:, 2]
+    return abs(float(here - before)) > math.pi / 4
 
 
 def _turn(mark: Mark, course: Course) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jpai_agent.control.geometry import footprint_gap_m
 from jpai_agent.control.road.course import FAR_M, STEP_M, Course
-from jpai_agent.control.road.holds import FREE_M, Holds, needed_mps2
+from jpai_agent.control.road.holds import FREE_M, LAG_S, Holds, needed_mps2
 from jpai_agent.control.view import View
 from jpai_agent.world.robot import RobotSpec
 
@@ -30,6 +30,8 @@ STANDING_MPS, ASIDE_MPS = 0.3, 0.25
 LEAD_GAP_M, PERSON_GAP_M, LEAD_MPS2, REACT_S = 2.8, 2.2, 4.2, 0.45
 # somebody who will be in the way within this is waited for, vehicles less long: they keep their lanes
 PERSON_SOON_S, VEHICLE_SOON_S = 2.5, 2.0
+# by people who stand so near to the car's course it goes no faster than this, and slows for that so gently
+KERB_M, BY_PEOPLE_MPS, BY_PEOPLE_MPS2 = 4.0, 5.0, 1.5
 # more braking than this is not to be had
 LAST_MPS2 = 5.5
 # half length and half width up to which a box is a cyclist
@@ -137,6 +139,10 @@ def hold_for_movers(holds: Holds, movers: Movers, course: Course, along_m: np.nd
     free = np.where(coming, 0.5 * gap, gap) - rest
     spare = np.where(movers.person, rest - 1.0, np.minimum(0.6, rest / 2))
     _hold_at(holds, free, spare, still, movers.pace < STANDING_MPS)
+    # who stands by the road may step on it
+    by_road = movers.person & ahead & ~inside & (movers.pace < STANDING_MPS) & (np.abs(movers.aside) < KERB_M)
+    room = np.where(by_road, np.maximum(gap - LAG_S * v_mps[:, None], 0.0), FREE_M).min(axis=1, initial=FREE_M)
+    holds.slow(np.sqrt(BY_PEOPLE_MPS**2 + 2 * BY_PEOPLE_MPS2 * room), by_road.any(axis=1))
     # what will be in the way
     towards = -np.sign(movers.aside) * movers.leftward
     enters_s = (np.abs(movers.aside) - lane) / np.maximum(towards, 1e-3)

@@ -185,6 +185,23 @@ def test_turning_left_it_waits_for_people_on_the_crosswalk_of_the_exit():
     assert run.mover_gap_m().min() > 1.0 and run.runner.succeeded.all()
 
 
+@pytest.mark.parametrize(("direction", "at"), [("left", (73.3, 75.2)), ("right", (86.6, 84.8))])
+def test_turning_it_lets_who_stands_by_the_crosswalk_of_the_exit_go_first_and_goes_on_if_he_does_not(direction, at):
+    someone = walker("p", at, (at[0], 80.0), speed=1.2, start=99.0)
+    start = scene(someone, pose=(78.5, 52.0, NORTH), v=5.0)
+    run = drive(made(start, Step("turn_at", {"direction": direction})), start, 24, someone, lights=lambda t: GREEN)
+    assert 3.5 < sum(seconds for _, seconds, _ in run.stopped()) < 6.0 and run.runner.succeeded.all()
+
+
+@pytest.mark.parametrize(("x", "slowly"), [(75.6, True), (73.5, False)])
+def test_by_people_who_stand_at_the_kerb_it_drives_more_slowly(x, slowly):
+    someone = walker("p", (x, 45.0), (90, 45.0), start=99.0)
+    start = scene(someone, pose=START, v=6.9)
+    run = drive(made(start, straight()), start, 9, someone, lights=lambda t: GREEN)
+    beside = np.abs(front_y(run) - 45.2) < 0.5
+    assert bool(run.v[beside].max() < 5.3) is slowly and run.acceleration.min() > -2.2
+
+
 @pytest.mark.parametrize("begin", [1.0, 1.6, 2.2, 3.0])
 def test_a_child_that_runs_into_the_road_is_not_touched(begin):
     child = walker("c", (74.0, 36), (83.5, 36), speed=1.8, start=begin)

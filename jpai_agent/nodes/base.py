@@ -68,10 +68,13 @@ class GraphNode(LifecycleNode):
         return writer
 
     async def done(self, job: Job[Any], within_s: float) -> BaseException | None:
-        """Wait for another thread's work while the node goes on: what it raised, TimeoutError when it takes longer, or None."""
+        """Wait for another thread's work while the node goes on: what it raised, TimeoutError when it takes longer, or None.
+
+        For action goals, and for services whose callback group is not the node's own, which would stand still meanwhile.
+        """
         ended: Future = Future()
         job.add_done_callback(lambda done: ended.set_result(done.exception()))
-        late = TimeoutError(f"not done within {within_s:.0f} s")
+        late = TimeoutError(f"not done within {within_s:g} s")
         timer = self.create_timer(within_s, lambda: ended.done() or ended.set_result(late), clock=self.steady)
         error = await ended
         self.destroy_timer(timer)

@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any
 
 from jpai_agent.record.audit import AuditError, AuditLog
@@ -45,7 +46,7 @@ class AuditWriter:
         return self._fault
 
     def note(self, kind: str, **data: Any) -> Future[None]:
-        """Have a record written. Its future is done when it is on disk, and has an AuditError when that failed at first.
+        """Have a record written. Its future is done when it is on disk; it has an AuditError when that cannot be now.
 
         data: JSON-ready values, dataclasses, arrays.
         """
@@ -54,7 +55,8 @@ class AuditWriter:
             self._waiting.put_nowait((kind, data, written, time.monotonic()))
         except queue.Full:
             self._fault = f"the audit log {self.log.path} cannot keep up: {DEPTH} records are waiting"
-            written.set_exception(AuditError(self._fault))
+        if self._fault is not None:
+            _fail(written, AuditError(self._fault))
         return written
 
     def close(self) -> None:
@@ -82,10 +84,17 @@ class AuditWriter:
             self.log.append(kind, data)
         except AuditError as error:
             self._fault = str(error)
-            if not written.done():
-                written.set_exception(error)
+            # what waits behind it does not get there either
+            waiting = [other[2] for other in list(self._waiting.queue) if other is not None]
+            for future in (written, *waiting):
+                _fail(future, error)
             return False
         self._fault = None
-        if not written.done():
+        with suppress(InvalidStateError):
             written.set_result(None)
         return True
+
+
+def _fail(written: Future[None], error: AuditError) -> None:
+    with suppress(InvalidStateError):
+        written.set_exception(error)

@@ -47,6 +47,8 @@ MEETING_S = 2.3
 STARTS_S, STARTED_MPS = 5.0, 6.5
 # where they stand, seen from one's own stop line: so far ahead, so far to the right; and how wide they are at least
 OPPOSITE_AHEAD_M, OPPOSITE_RIGHT_M, OPPOSITE_HALF_M = (6.0, 45.0), (1.2, 4.4), 0.5
+# a turn to the right waits again before it comes so near to the oncoming lane, this far right of the own lane's middle
+YIELD_RIGHT_M, YIELD_STEP_M = 1.2, 0.1
 # turning round on the road takes so long, and has begun there
 ROUND_S, ROUND_BEGUN_M = 18.0, 0.4
 
@@ -59,6 +61,7 @@ class Rules:
     Attributes:
         stood_s: (N, K) for how long each has stood before each mark. done: (N, K) its full stop is made, or it goes though
             the light is yellow, or it has begun a stretch that it had to wait for.
+        crossed: (N, K) it has begun to cross the oncoming lane there.
         green_s: (N, K) for how long the light before each mark has been seen green.
     """
 
@@ -66,10 +69,13 @@ class Rules:
         self._course, self._crosswalks, self._robot = course, crosswalks, robot
         self.stood_s = np.zeros((n, len(course.marks)))
         self.done = np.zeros((n, len(course.marks)), dtype=bool)
+        self.crossed = np.zeros((n, len(course.marks)), dtype=bool)
         self.green_s = np.zeros((n, len(course.marks)))
         self._lines = [_line_before(mark, course.marks) for mark in course.marks]
         self._turns = [_turn(mark, course) for mark in course.marks]
         self._exits = [_leads_out_of_turn(mark, course) for mark in course.marks]
+        self._yields_m = [self._yield_at(mark) if turn == "right" else math.inf
+                          for mark, turn in zip(course.marks, self._turns, strict=True)]
         self._signed = [line is not None and line[0] == "sign" for line in self._lines]
 
     def hold(self, holds: Holds, view: View, rows: np.ndarray, along_m: np.ndarray, v_mps: np.ndarray,
@@ -183,10 +189,11 @@ class Rules:
             return
         at = (line[1] - LINE_M if line is not None else begin - CROSSING_M) - self._robot.front_m
         self.done[rows, k] |= along > at + OVER_M + 0.7
-        deciding = self._deciding(rows, k, at, end, along, v)
+        self.crossed[rows, k] |= along > self._yields_m[k] + OVER_M
+        deciding = self._deciding(self.done[rows, k], at, end, along, v)
         if line is not None and line[0] == "light":
             self._wait_for_starters(holds, view, rows, k, line[3], at, along, deciding, dt_s)
-        if movers is None or not deciding.any():
+        if movers is None or self.crossed[rows, k].all():
             return
         off = self._off(movers, at)
         oncoming = off > math.pi - SAME_RAD
@@ -197,6 +204,22 @@ class Rules:
         starts = counts & ~movers.cyclist & (not signed)
         may_mps = np.where(starts, np.maximum(movers.pace, STARTED_MPS), movers.pace)
         self._hold_for_gap(holds, counts, deciding, at, end + 1.0, along, v, movers, may_mps=may_mps)
+        # not far enough is seen from the line: who has come into sight since is given way to before their lane
+        again = self.done[rows, k] & ~signed & self._deciding(self.crossed[rows, k], self._yields_m[k], end, along, v)
+        self._hold_for_gap(holds, counts, again, self._yields_m[k], end + 1.0, along, v, movers, may_mps=may_mps)
+
+    def _yield_at(self, mark: Mark) -> float:
+        """Where on the course a turn to the right comes to the oncoming lane."""
+        robot, course = self._robot, self._course
+        at = np.arange(mark[1], mark[2], YIELD_STEP_M)
+        x0, y0, heading = course.pose_at(np.array(mark[1]))
+        poses = course.pose_at(at)
+        front = np.array([[robot.front_m, side * robot.width_m / 2] for side in (-1.0, 1.0)])
+        cos, sin = np.cos(poses[:, 2:]), np.sin(poses[:, 2:])
+        x, y = poses[:, :1] + cos * front[:, 0] - sin * front[:, 1], poses[:, 1:2] + sin * front[:, 0] + cos * front[:, 1]
+        right = (math.sin(heading) * (x - x0) - math.cos(heading) * (y - y0)).max(axis=1)
+        beyond = np.flatnonzero(right > YIELD_RIGHT_M)
+        return float(at[beyond[0]]) if len(beyond) else math.inf
 
     def _wait_for_starters(self, holds: Holds, view: View, rows: np.ndarray, k: int, head: str, at: float, along: np.ndarray,
                            deciding: np.ndarray, dt_s: float) -> None:
@@ -214,7 +237,7 @@ class Rules:
         """Wait for a gap in the traffic before a stretch of the oncoming lane, or the lane to merge into."""
         kind, begin, end, _ = mark
         self.done[rows, k] |= along > begin + OVER_M
-        deciding = self._deciding(rows, k, begin, end, along, v)
+        deciding = self._deciding(self.done[rows, k], begin, end, along, v)
         if not deciding.any():
             return
         off = self._off(movers, begin)
@@ -227,9 +250,10 @@ class Rules:
             counts = moving & (off > math.pi - SAME_RAD)
             self._hold_for_gap(holds, counts, deciding, begin, end, along, v, movers, meeting_s=MEETING_S)
 
-    def _deciding(self, rows: np.ndarray, k: int, at: float, end: float, along: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """(R,) who decides now whether to go beyond `at`; who is far off decides nearer by."""
-        return ~self.done[rows, k] & (at - along < 6.0 + v * LAG_S + v * v / (2 * 2.0)) & (along < end)
+    @staticmethod
+    def _deciding(done: np.ndarray, at: float, end: float, along: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """(R,) who, not having `done` (R,) it, decides now whether to go beyond `at`; who is far off decides nearer by."""
+        return ~done & (at - along < 6.0 + v * LAG_S + v * v / (2 * 2.0)) & (along < end)
 
     def _off(self, movers: Movers, at: float) -> np.ndarray:
         """(R, M) between the directions of movers and the course's at a place."""

@@ -139,6 +139,14 @@ def test_turning_right_it_gives_way_to_oncoming_traffic():
     assert run.pose[met, 0, 0] < 79.5 and run.pose[-1, 0, 0] > 90
 
 
+@pytest.mark.parametrize("y", [126.0, 134.0])
+def test_turning_right_it_gives_way_to_who_comes_into_sight_only_when_it_has_set_out(y):
+    oncoming = vehicle("o", (81.5, y), (81.5, -30), speed=7.0)
+    start = scene(oncoming, pose=(78.5, 67.2, NORTH))
+    run = drive(made(start, Step("turn_at", {"direction": "right"})), start, 15, oncoming, lights=lambda t: GREEN, sight_m=48.0)
+    assert run.mover_gap_m().min() > 0.6 and run.pose[-1, 0, 0] > 90
+
+
 @pytest.mark.parametrize("starts_s", [4.4, 5.5, 7.0])
 def test_turning_right_on_a_fresh_green_it_lets_who_stands_opposite_go_first(starts_s):
     oncoming = vehicle("o", (81.5, 91.5), (81.5, 20), speed=6.5, start=starts_s)

@@ -164,12 +164,14 @@ class Run:
 
 
 def drive(program: Program, where: Scene, seconds: float, *travellers: Traveller, n: int = 1, seed: int | None = None,
-          lights: Callable[[float], dict[str, str]] | None = None, runner: RoadRunner | None = None) -> Run:
+          lights: Callable[[float], dict[str, str]] | None = None, runner: RoadRunner | None = None,
+          sight_m: float = math.inf) -> Run:
     """Run a program.
 
     Args:
         n: Cars. seed: Draws lag, delay, gains and noise; None drives a middling, noiseless one.
-        lights: Their states at a time; as the scene has them without it.
+        lights: Their states at a time; as the scene has them without it. sight_m: Travellers farther from the first car are
+            out of its sight.
     """
     rng = np.random.default_rng(seed)
     noisy = seed is not None
@@ -193,7 +195,9 @@ def drive(program: Program, where: Scene, seconds: float, *travellers: Traveller
         known = lights(now) if lights else {light.id: light.state for light in where.lights}
         error = rng.normal(0.0, [0.03, 0.03, 0.008], (n, 3)) if noisy else 0.0
         speed = np.stack([v, v * np.tan(steer) / wheelbase], axis=1)
-        view = View(where.stamp_s + now, pose + error, speed, base.boxes, np.concatenate([state[:, :4], radii], axis=1)[None],
+        seen = np.concatenate([state[:, :4], radii], axis=1)
+        seen[np.hypot(*(state[:, :2] - pose[0, :2]).T) > sight_m] = np.nan
+        view = View(where.stamp_s + now, pose + error, speed, base.boxes, seen[None],
                     tuple(t.mover.id for t in travellers), base.box_ids, shapes[None],
                     np.array([[LIGHT_STATES.index(s) for s in known.values()]], dtype=np.int8), tuple(known))
         segment = runner.segment.copy()

@@ -116,7 +116,7 @@ def test_bounds_are_the_rule_of_three_or_wilsons(n: int, failures: int, bound: f
 
 
 def test_episodes_are_this_robots_and_spread_over_the_suite(model: Path, suite: Path) -> None:
-    trial = Trial("cart", "yard", model, [suite], 6, 1, 3)
+    trial = Trial("cart", "yard", model, [suite], 6, 1, episodes=3)
     assert [json.loads(line)["id"] for line in trying._episodes(suite, trial)] == ["e0", "e2", "e4"]
     with pytest.raises(ValueError, match="no episode for robot car"):
         trying._episodes(suite, Trial("car", "street", model, [suite], 6, 1))

@@ -11,6 +11,8 @@ from jpai_agent.agent.mind import AgentConfig, Mind, Ready, Task, Turned
 from jpai_agent.agent.parts import Part, cruise_after
 from jpai_agent.agent.worker import Job
 from jpai_agent.control import ProgramError, keep_lane_program
+from jpai_agent.control.road.passing import passes_nothing
+from jpai_agent.control.road.routes import network_of
 from jpai_agent.control.segments import Say
 from jpai_agent.language import InstructionError, failure, normalise, only_stop, stop_word
 from jpai_agent.plan import ActionPlan, Step, Target
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 # between two rehearsals while people pass
 LET_PASS_S = 0.7
+# what was seen amiss once may look otherwise from where the robot comes to rest: so often another way is looked for again
+SETTLES = 2
 # faster than this a car is under way
 ROLLS_MPS = 0.5
 STANDS_MPS = 0.05
@@ -206,28 +210,46 @@ class Agent(Mind):
     def _rehearse_again(self, run: Run) -> Task:
         """The scene has changed near the way: rehearse the rest as it is, else along another way, else stop and say so.
 
-        While people are about, the robot stands and lets them pass before it looks for another way.
+        While people are about, the robot stands and lets them pass before it looks for another way. A car that is over the
+        centre line ends what it has begun: that is no place to stand.
         """
-        for _ in range(self.config.patience):
+        tried = 0
+        for left in reversed(range(self.config.patience)):
             scene = self.perception.scene()
             log.info("rehearsing again: %s", run.change)
-            verdict = yield from self._verdict(run.plan, run.program, scene, run)
-            if self.executor.run is not run or (run.outcome is not None and not run.carrying):
-                return
-            if verdict.passed:
-                self.executor.rehearsed(verdict, scene)
-                return
-            run.held = True
-            if not scene.movers:
-                break
+            gone = self._passes_nothing(run, scene)
+            if not gone:
+                verdict = yield from self._verdict(run.plan, run.program, scene, run)
+                if self.executor.run is not run or (run.outcome is not None and not run.carrying):
+                    return
+                if verdict.passed:
+                    self.executor.rehearsed(verdict, scene)
+                    return
+                run.held = not self._over_centre_line(scene)
+            if gone or (run.held and not (scene.movers and left)):
+                try:
+                    ready = yield from self._rehearsed(self._part.after(run.step), run.plan, carry_on=run.told)
+                    self._start(ready)
+                    self._carry_told(run)
+                    return
+                except Turned as turned:
+                    tried += 1
+                    if not left or (tried > SETTLES and not self.perception.scene().movers):
+                        self._interrupt("failed", turned.reason)
+                        self._say(turned.words)
+                        return
             yield self._later(LET_PASS_S)
-        try:
-            ready = yield from self._rehearsed(self._part.after(run.step), run.plan, carry_on=run.told)
-            self._start(ready)
-            self._carry_told(run)
-        except Turned as turned:
-            self._interrupt("failed", turned.reason)
-            self._say(turned.words)
+
+    def _over_centre_line(self, scene: Scene) -> bool:
+        """Whether a car has a side of it in the oncoming lane."""
+        road = self.world_map.road
+        place = network_of(road).in_lane(scene.robot.pose) if road is not None else None
+        return road is not None and place is not None and (
+            place.offset_m < (self.robot.width_m - road.lanes[place.lane].width_m) / 2)
+
+    def _passes_nothing(self, run: Run, scene: Scene) -> bool:
+        road, segment = self.world_map.road, int(run.runner.segment[0])
+        return road is not None and passes_nothing(run.program.segments[segment:], scene, network_of(road), self.robot)
 
     def _with_what_was_left(self, part: Part) -> Part:
         """`continue`, and a change of speed alone, go on with what runs or was interrupted."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jpai_agent.control import Program, ProgramRunner, runner_for, view_from_scene
+from jpai_agent.control import Program, ProgramRunner, keep_lane_program, runner_for, view_from_scene
+from jpai_agent.control.road.routes import network_of
 from jpai_agent.control.road.runner import RoadRunner
 from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.control.segments import Drive, LookFor, Segment, Straight, TurnBy, TurnTo
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.changes import needs_rehearsal
 from jpai_agent.twin.verdict import START_WITHIN_S, Binding, Verdict
-from jpai_agent.world.road import RoadMap
+from jpai_agent.world.map import WorldMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
@@ -25,6 +26,8 @@ SLOWED_MPS, CAR_SLOWED_MPS = 0.3, 5.0
 WATCHED_M = 60.0
 # a verdict is void long before so many others have been used
 USED_KEPT = 10_000
+# a car this far right of its lane's middle is on its way into the oncoming lane
+LEANS_M = 0.25
 
 
 class NotPermitted(RuntimeError):
@@ -90,14 +93,15 @@ class Run:
 class Executor:
     """Runs one program at a time. The commands that it gives are requests; the gate has the last word."""
 
-    def __init__(self, robot: RobotSpec, road: RoadMap | None = None) -> None:
-        self.robot, self.road = robot, road
+    def __init__(self, robot: RobotSpec, world_map: WorldMap) -> None:
+        self.robot, self.world_map = robot, world_map
         self.run: Run | None = None
         self._runs = 0
         # ids of the verdicts that were used: each starts or renews one run once
         self._used: dict[str, None] = {}
         self._checked_s = 0.0
         self._ticked_s: float | None = None
+        self._dropped = False
         self._brakes = runner_for(Program((), (0.0, 0.0, 0.0)), robot, 1)
 
     def start(self, plan: ActionPlan, program: Program, verdict: Verdict, binding: Binding, scene: Scene, now_s: float) -> Run:
@@ -141,7 +145,7 @@ class Executor:
         """Drop the program; the next ticks brake to standstill. Returns what was dropped."""
         run, self.run = self.run, None
         if run is not None:
-            self._brakes = run.runner
+            self._brakes, self._dropped = run.runner, True
         return run
 
     def tick(self, scene: Scene, now_s: float) -> tuple[float, float]:
@@ -151,13 +155,16 @@ class Executor:
         view = view_from_scene(scene)
         run = self.run
         if run is None or (run.outcome is not None and not run.carrying):
+            if self._dropped:
+                self._dropped = False
+                self._brakes = self._back_into_lane(scene) or self._brakes
             # a runner brakes on from the speed that it wanted last, a car's along its course
             command = (run.runner if run is not None else self._brakes).brake(view, dt_s)
         else:
             if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s
                 run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),
-                                             half_width_m=self.robot.width_m / 2, robot=self.robot, road=self.road)
+                                             half_width_m=self.robot.width_m / 2, robot=self.robot, road=self.world_map.road)
             slowed_mps = SLOWED_MPS if self.robot.ackermann is None else CAR_SLOWED_MPS
             top_mps = 0.0 if run.held else slowed_mps if run.change else np.inf
             command = run.runner.tick(view, dt_s, top_mps)
@@ -178,6 +185,15 @@ class Executor:
                 raise NotPermitted(f"verdict {verdict.id} is older than {START_WITHIN_S:.0f} s")
             self._use(verdict)
             self.run.verdict, self.run.scene, self.run.change, self.run.held = verdict, scene, None, False
+
+    def _back_into_lane(self, scene: Scene) -> RoadRunner | None:
+        """What a car brakes along whose drive into the oncoming lane was dropped; None where it is on its own side."""
+        road = self.world_map.road
+        place = network_of(road).in_lane(scene.robot.pose) if road is not None else None
+        if place is None or place.offset_m > -LEANS_M:
+            return None
+        program = keep_lane_program(scene, self.robot, self.world_map, passes=False)
+        return RoadRunner(program, self.robot, 1)
 
     @staticmethod
     def _way_left(run: Run, scene: Scene) -> np.ndarray:

@@ -120,7 +120,7 @@ class Mind:
         self._model_id = model_id
         self.skills = skills_for(robot.name)
         self.perception = perception or Perception(robot, world_map)
-        self.executor = executor or Executor(robot, world_map.road)
+        self.executor = executor or Executor(robot, world_map)
         self._rehearse = rehearse or self._rehearse_here
         self._place_names: Mapping[str, tuple[str, ...]] = {place.id: place.names for place in world_map.places}
         self._known_places = tuple(dict.fromkeys((*self._place_names, *(LANDMARKS if world_map.road is not None else ()))))

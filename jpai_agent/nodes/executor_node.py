@@ -75,7 +75,7 @@ class ExecutorNode(GraphNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("executor_node", **options)
-        self._executor = Executor(self.robot, self.world_map.road)
+        self._executor = Executor(self.robot, self.world_map)
         self._skills = skills_for(self.robot.name)
         self._going: Going | None = None
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()

@@ -53,6 +53,8 @@ class StreetSurroundings:
         self._names = Names()
         self._boxes: list[tuple[Rect, float, bool]] | None = None
         self._viewer = np.zeros(2)
+        # what stands, in odom, and since when
+        self._since: list[tuple[Rect, float]] = []
         # people who stand, by name: where they were seen first and when last
         self._waiting: dict[str, tuple[np.ndarray, float]] = {}
 
@@ -118,16 +120,18 @@ class StreetSurroundings:
         known = self._landmarks
         obstacles = []
         names = self._names.of(centres, set(places), reach)
-        for name, centre, (rect, top_m, measured), aside_m in zip(names, centres, boxes, aside, strict=True):
+        self._since = [(rect, self._seen_since(rect, now_s)) for rect, _, _ in boxes]
+        sinces = [since_s for _, since_s in self._since]
+        for name, centre, (rect, top_m, measured), aside_m, since_s in zip(names, centres, boxes, aside, sinces, strict=True):
             places[name] = centre
             x, y = float(centre[0]), float(centre[1])
             person = measured and PERSON_TOP_M[0] < top_m < PERSON_TOP_M[1] and 2 * rect.half_x_m < PERSON_GIRTH_M
             if person and aside_m < PERSON_ASIDE_M and not (np.hypot(*(known - centre).T) < LANDMARK_M).any():
-                movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s))
+                movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s, seen_since_s=since_s))
                 self._waiting.setdefault(name, (centre, now_s))
             else:
                 yaw = float(rect.yaw_rad + map_from_odom[2])
-                obstacles.append(Obstacle(name, x, y, yaw, rect.half_x_m, rect.half_y_m, top_m, 0.05))
+                obstacles.append(Obstacle(name, x, y, yaw, rect.half_x_m, rect.half_y_m, top_m, 0.05, since_s))
         self._names.remember(places)
         self._waiting = {name: (xy, now_s if name in places else seen_s) for name, (xy, seen_s) in self._waiting.items()
                          if now_s - seen_s < WAITED_S}
@@ -148,6 +152,12 @@ class StreetSurroundings:
                         rect = completed(rect, top, self._viewer, self._users.seen_free)
                     self._boxes.append((rect, top, patch.measured))
         return self._boxes
+
+    def _seen_since(self, rect: Rect, now_s: float) -> float:
+        """Since when something stands where a box is, however much of it was seen."""
+        middle = np.array([[rect.x_m, rect.y_m]])
+        return min((since_s for other, since_s in self._since if other.holds(middle, SAME_M)[0]
+                    or rect.holds(np.array([[other.x_m, other.y_m]]), SAME_M)[0]), default=now_s)
 
     def _name(self, user: RoadUser, born: np.ndarray, now_s: float) -> str:
         """The name of a road user first seen at (1, 2): of the person who stood there, else of the thing, else a new one."""

@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from jpai_agent.control import Program
-from jpai_agent.control.road.routes import LanePosition, Network, RoadError, Way
+from jpai_agent.control.road.routes import LanePosition, Network, RoadError, Way, network_of
 from jpai_agent.control.road.segments import RoadDrive
-from jpai_agent.twin.road_changes import network_of
 from jpai_agent.world.map import WorldMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import LIGHT_STATES, Mover, Obstacle, RobotState, Scene, SeenLight

@@ -8,12 +8,11 @@ that is for the controllers, which were rehearsed against it; so are lights.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from jpai_agent.control.road.parking import slot_taken
-from jpai_agent.control.road.routes import LanePosition, Network
+from jpai_agent.control.road.routes import LanePosition, Network, network_of
 from jpai_agent.twin.gaps import outline, points_to_box, to_polyline
 from jpai_agent.twin.road_futures import BESIDE_ROAD_M, PERSON, VEHICLE, kind_of
 from jpai_agent.world.road import RoadMap, Slot
@@ -61,12 +60,6 @@ def street_changed(old_scene: Scene, new_scene: Scene, path: np.ndarray, robot: 
         if _comes(mover, corridor, new_scene, robot, network):
             return f"mover {mover.id} " + ("appeared and comes into the corridor" if before is None else "left its predicted set")
     return None
-
-
-@lru_cache(maxsize=4)
-def network_of(road: RoadMap) -> Network:
-    """The network of a map; maps are told apart by identity."""
-    return Network(road)
 
 
 def _parks_in(path: np.ndarray, road: RoadMap) -> list[Slot]:

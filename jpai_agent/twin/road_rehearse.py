@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from jpai_agent.control import Command, Program, RoadRunner, View
+from jpai_agent.control.road.routes import network_of
 from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.twin.judge import main_reason
 from jpai_agent.twin.road_car import Cars, Drawn, draw_car, uniform
-from jpai_agent.twin.road_changes import network_of
 from jpai_agent.twin.road_config import RoadRehearsalConfig, load_road_rehearsal
 from jpai_agent.twin.road_contacts import Others, RoadRecording
 from jpai_agent.twin.road_futures import draw_futures

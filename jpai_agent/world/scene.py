@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# before any clock began
+SINCE_EVER_S = -1.0e6
+
 
 @dataclass(frozen=True)
 class RobotState:
@@ -42,6 +45,8 @@ class Obstacle:
         x_m, y_m, yaw_rad: Centre and orientation in the map frame.
         half_x_m, half_y_m: Half extents along its own axes.
         height_m: Top above the floor.
+        seen_since_s: When it was first seen to stand here, on the scene's clock. What has just come into sight may turn out
+            to move.
     """
 
     id: str
@@ -52,6 +57,7 @@ class Obstacle:
     half_y_m: float
     height_m: float
     sigma_m: float = 0.03
+    seen_since_s: float = SINCE_EVER_S
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Mover:
         radius_m: Radius of its footprint's circle; of a box that of the circle around it.
         last_seen_s: Age stamp, on the scene's clock.
         yaw_rad, half_x_m, half_y_m: Heading and half extents of a box; zero extents for a round thing.
+        seen_since_s: When it was first seen, if it has not been seen to move yet.
     """
 
     id: str
@@ -77,6 +84,7 @@ class Mover:
     yaw_rad: float = 0.0
     half_x_m: float = 0.0
     half_y_m: float = 0.0
+    seen_since_s: float = SINCE_EVER_S
 
 
 LIGHT_STATES = ("unknown", "red", "yellow", "green")

@@ -30,7 +30,7 @@ class Road:
     """An executor that drives a point: six metres ahead, then a wait."""
 
     def __init__(self, cart: RobotSpec, yard: WorldMap) -> None:
-        self.executor, self.scene = Executor(cart), Scene("s", 0.0, RobotState(0.0, 0.0, 0.0))
+        self.executor, self.scene = Executor(cart, yard), Scene("s", 0.0, RobotState(0.0, 0.0, 0.0))
         self.program = compile_program(PLAN.steps, {}, self.scene, cart, yard)
 
     def start(self, given: Verdict | None = None, binding: Binding = BINDING, now_s: float = 0.0) -> Run:

@@ -72,15 +72,18 @@ def compile_road_program(steps: Sequence[Step], targets: Mapping[int, GroundedTa
 
 
 def keep_lane_program(scene: Scene, robot: RobotSpec, world_map: WorldMap, cruise_mps: float | None = None,
-                      lead_s: float = 0.0) -> Program:
+                      lead_s: float = 0.0, *, passes: bool = True) -> Program:
     """The program of a car that moves without a plan: along its lane, straight on at crossings, to the road's end.
+
+    Args:
+        passes: It goes round what stands in its lane; else it waits behind that.
 
     Raises:
         ProgramError: "no_road" off the road.
     """
     making = _making({}, scene, robot, world_map, cruise_mps, lead_s)
     start = making.pose
-    making.v_mps = max(making.v_mps, 0.2)
+    making.v_mps, making.passes = max(making.v_mps, 0.2), passes
     _carry_on(making)
     return _program(making, start, None)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jpai_agent.control.paths import ProgramError
 from jpai_agent.control.road.leaving import leave
-from jpai_agent.control.road.passing import on_way
+from jpai_agent.control.road.passing import on_way, standing_boxes
 from jpai_agent.control.road.routes import Network, RoadError, Way
 from jpai_agent.control.road.rules import END_M
 from jpai_agent.control.road.trip import Cut, Trip
@@ -41,6 +41,7 @@ class Making:
         trip: The lanes under way, None where none were begun. cruise_mps: top speed from here on.
         target_ids: Ids of things that the plan comes near to. decides_later: the present step waits for a nearer look.
         followed: Where the car will be depends on a vehicle that it follows.
+        passes: It goes round what stands in its lane; else it waits behind that.
     """
 
     robot: RobotSpec
@@ -57,6 +58,7 @@ class Making:
     trip: Trip | None = None
     decides_later: bool = False
     followed: bool = False
+    passes: bool = True
 
     @property
     def at_rest(self) -> bool:
@@ -112,8 +114,8 @@ class Making:
         if trip is None or not trip.cuts:
             self.trip = None
             return
-        segments, self.pose = trip.drives(self.network, self.scene, self.robot, rests=rests, kerb_m=kerb_m,
-                                          ignored=self.target_ids)
+        ignored = self.target_ids if self.passes else [name for name, _, _ in standing_boxes(self.scene)]
+        segments, self.pose = trip.drives(self.network, self.scene, self.robot, rests=rests, kerb_m=kerb_m, ignored=ignored)
         self.segments += segments
         self.v_mps = 0.0 if rests else self.cruise_mps
         self.trip = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jpai_agent.control.geometry import footprint_gap_m
 from jpai_agent.control.road.routes import Network, Way
+from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Mover, Obstacle, Scene
 
@@ -26,6 +27,14 @@ STANDING_MPS = 0.3
 PERSON_M = 0.45
 # what stands farther from the way does not matter
 NEAR_M = 12.0
+# a car that rolls does not swerve for what it has not watched standing for this long: it may be driving on ahead
+WATCHED_S, ROLLS_MPS = 1.2, 0.5
+# of something as wide as a vehicle no less than this may stand there, though only its end is seen yet
+VEHICLE_WIDE_M, VEHICLE_M = 1.2, 4.4
+# nearer behind one another no car goes between two things
+WEAVES_M = 3.0
+# what is passed stands at most so far ahead and behind
+PASS_AHEAD_M, BEHIND_M = 45.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -70,31 +79,52 @@ def on_way(way: Way, box: np.ndarray) -> tuple[float, float, float, float]:
     return float(ahead.min()), float(ahead.max()), float(aside.min()), float(aside.max())
 
 
-def shifts_round(way: Way, until_m: float, scene: Scene, network: Network, robot: RobotSpec, ignored: Sequence[str] = ()
-                 ) -> list[Shift]:
+def shifts_round(way: Way, until_m: float, scene: Scene, network: Network, robot: RobotSpec, ignored: Sequence[str] = (),
+                 start_m: float = 0.0) -> list[Shift]:
     """The shifts by which a car passes what stands in its lane on a way up to until_m, where there is room to.
 
-    What cannot be passed is left out: the car will stop behind it. Never in crossings, nor past a queue.
+    What cannot be passed is left out: the car will stop behind it. Never in crossings, nor past a queue, nor past what may
+    yet turn out to move. start_m: how far left of the lane's middle the car is at the way's begin.
     """
     things = standing_boxes(scene)
     shifts: list[Shift] = []
-    queue = _queue(way, things)
+    waited_for = _queue(way, things)
+    if scene.robot.v_mps > ROLLS_MPS:
+        waited_for |= {o.id for o in scene.obstacles if scene.stamp_s - o.seen_since_s < WATCHED_S}
+        waited_for |= {m.id for m in scene.movers if scene.stamp_s - m.seen_since_s < WATCHED_S}
+    covers = []
     for name, box, person in things:
-        if name in ignored or float(((way.points - box[:2]) ** 2).sum(axis=1).min()) > NEAR_M**2:
+        if name in ignored or name in waited_for or float(((way.points - box[:2]) ** 2).sum(axis=1).min()) > NEAR_M**2:
             continue
         begin, end, right, left = on_way(way, box)
         needed = robot.width_m / 2 + (PERSON_NEEDED_M if person else NEEDED_M)
         if right > needed or left < -needed or begin > until_m + robot.front_m or end < -robot.rear_m:
             continue
-        shift = _shift(way, until_m, network, robot, name, (begin, end, right, left), PERSON_SIDE_M if person else SIDE_M)
-        if shift is not None and name not in queue:
+        if left - right > VEHICLE_WIDE_M:
+            end = max(end, begin + VEHICLE_M)
+        covers.append((begin, end, right, left, name, PERSON_SIDE_M if person else SIDE_M))
+    for begin, end, right, left, name, gap_m in _together(sorted(covers)):
+        shift = _shift(way, until_m, network, robot, name, (begin, end, right, left), gap_m, start_m)
+        if shift is not None:
             shifts.append(shift)
     shifts = _merged(sorted(shifts, key=lambda s: s.begin_m))
     return [s for s in shifts if _fits(way, s, things, robot, network)]
 
 
+def _together(covers: list[tuple[float, float, float, float, str, float]]) -> list[tuple[float, float, float, float, str, float]]:
+    """What lies so close behind one another that no car weaves through counts as one: often it is one thing, seen in parts."""
+    one: list[tuple[float, float, float, float, str, float]] = []
+    for begin, end, right, left, name, gap_m in covers:
+        if one and begin - one[-1][1] < WEAVES_M:
+            first, last, rightmost, leftmost, its_name, its_gap_m = one.pop()
+            one.append((first, max(last, end), min(rightmost, right), max(leftmost, left), its_name, max(its_gap_m, gap_m)))
+        else:
+            one.append((begin, end, right, left, name, gap_m))
+    return one
+
+
 def _shift(way: Way, until_m: float, network: Network, robot: RobotSpec, name: str,
-           covers: tuple[float, float, float, float], gap_m: float) -> Shift | None:
+           covers: tuple[float, float, float, float], gap_m: float, start_m: float) -> Shift | None:
     begin, end, right, left = covers
     lane = way.lane_at(begin).lane
     width = network.road.lanes[lane].width_m
@@ -111,7 +141,7 @@ def _shift(way: Way, until_m: float, network: Network, robot: RobotSpec, name: s
     full_from, full_to = begin - robot.front_m - STRAIGHT_M, end + robot.rear_m + STRAIGHT_M
     swerve = SWERVE_M if abs(aside) > 1.0 else SWERVE_M * 0.75
     out = min(swerve, full_from)
-    if out < SHORTEST_M * min(1.0, math.sqrt(abs(aside) / 2.4)):
+    if out < SHORTEST_M * min(1.0, math.sqrt(abs(aside - start_m) / 2.4)):
         return None
     shift = Shift(full_from - out, full_from, full_to, full_to + swerve, aside, leaves, name)
     return _outside_crossings(way, shift) if leaves else shift
@@ -173,6 +203,26 @@ def _fits(way: Way, shift: Shift, things: list[tuple[str, np.ndarray, bool]], ro
     return float(gap.min()) > LEAST_M
 
 
+def passes_nothing(segments: Sequence[object], scene: Scene, network: Network, robot: RobotSpec) -> bool:
+    """Whether a car's drives go, or are about to go, into the oncoming lane for something that does not stand there any more.
+
+    Args:
+        segments: The program's, from the one that the car is at.
+    """
+    place, here = network.in_lane(scene.robot.pose), scene.robot.pose[:2]
+    if place is None or not any(_near_pass(s, here) for s in segments if isinstance(s, RoadDrive)):
+        return False
+    way = network.ahead(replace(place, along_m=max(place.along_m - BEHIND_M, 0.0)), until_m=PASS_AHEAD_M)
+    return not any(s.leaves_lane for s in shifts_round(way, PASS_AHEAD_M, scene, network, robot))
+
+
+def _near_pass(drive: RoadDrive, here: np.ndarray) -> bool:
+    points = np.asarray(drive.points)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    at = float(along[int(np.argmin(np.linalg.norm(points - here, axis=1)))])
+    return any(kind == "pass" and begin - PASS_AHEAD_M / 2 < at < end for kind, begin, end, _ in drive.marks)
+
+
 def blend(share: np.ndarray) -> np.ndarray:
     """From 0 to 1 with no slope and no bend at either end, elementwise."""
     t = np.clip(share, 0.0, 1.0)
@@ -199,6 +249,23 @@ def offsets(along: np.ndarray, start_m: float, shifts: Sequence[Shift], start_sl
         share = blend((along - (kerb[1] - SWERVE_M - 1.0)) / SWERVE_M)
         aside = aside * (1.0 - share) + kerb[0] * share
     return aside
+
+
+def over_line(way: Way, along: np.ndarray, aside: np.ndarray, shift: Shift, robot: RobotSpec, network: Network
+              ) -> tuple[float, float] | None:
+    """From where to where the footprint is over the centre line while it is shifted, along the way; None if it never is.
+
+    Args:
+        along, aside: (P,) where base_link goes, as of `offsets`.
+    """
+    within = (along >= shift.begin_m) & (along <= shift.end_m)
+    if within.sum() < 2:
+        return None
+    at, off = along[within], np.arctan(np.gradient(aside[within], along[within]))
+    corners = [aside[within] + ahead * np.sin(off) - robot.width_m / 2 * np.cos(off) for ahead in (robot.front_m, -robot.rear_m)]
+    width = network.road.lanes[way.lane_at(shift.full_from_m).lane].width_m
+    over = np.minimum(*corners) < -(width / 2 - LINE_M / 2)
+    return (float(at[over][0]), float(at[over][-1])) if over.any() else None
 
 
 def shifted(way: Way, along: np.ndarray, aside: np.ndarray) -> np.ndarray:

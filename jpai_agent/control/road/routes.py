@@ -11,7 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -223,6 +223,13 @@ class Network:
                 best, best_cost = LanePosition(lane, along, offset, error), cost
         return best
 
+    def in_lane(self, pose: np.ndarray) -> LanePosition | None:
+        """Where a car at pose (3,) is that drives along a lane; None in a crossing, off the road and across it."""
+        place = self.locate(pose)
+        if place is None or abs(place.heading_error_rad) > math.pi / 4 or self.road.lanes[place.lane].crossing is not None:
+            return None
+        return place
+
     def turn(self, lane: int, direction: str) -> int:
         """The lane through the crossing at the lane's end in that direction. Raises RoadError("no_road") when there is none."""
         for after in self.road.lanes[lane].following:
@@ -338,3 +345,9 @@ def _runs(inside: np.ndarray) -> list[tuple[int, int]]:
     """First and last index of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.r_[0, inside.astype(int), 0]))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@lru_cache(maxsize=8)
+def network_of(road: RoadMap) -> Network:
+    """The network of a road map, made once; maps are told apart by identity."""
+    return Network(road)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jpai_agent.control.road.passing import Shift, offsets, shifted, shifts_round
+from jpai_agent.control.road.passing import offsets, over_line, shifted, shifts_round
 from jpai_agent.control.road.routes import LanePosition, Network, Way
 from jpai_agent.control.road.segments import POINT_M, Mark, RoadDrive
 from jpai_agent.control.segments import Say, Segment
@@ -17,6 +17,8 @@ from jpai_agent.world.scene import Scene
 
 # a car that begins this far beside the lane's middle merges into it, and that far on its way it is in
 MERGE_M, MERGED_M = 0.7, 10.0
+# nearer than this it is on a stretch over the centre line already
+BEGUN_M = 0.3
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Trip:
             ignored: Ids of things that are not to be passed.
         """
         way, total = self.way(network), self.length_m
-        shifts = shifts_round(way, total, scene, network, robot, ignored)
+        shifts = shifts_round(way, total, scene, network, robot, ignored, self.start.offset_m)
         # a trip that rests ends in its lane
         shifts = [s for s in shifts if s.full_to_m < total or not rests]
         count = max(2, math.ceil(total / POINT_M) + 1)
@@ -83,7 +85,8 @@ class Trip:
         poses = shifted(way, along, aside)
         poses[0, 2] = way.at(0.0)[2] + self.start.heading_error_rad
         driven = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(poses[:, :2], axis=0), axis=1))])
-        marks = self._marks(way, shifts, robot)
+        over = [(s.name, over_line(way, along, aside, s, robot, network)) for s in shifts if s.leaves_lane]
+        marks = self._marks(way, [(name, *stretch) for name, stretch in over if stretch is not None])
         segments: list[Segment] = []
         begin = 0.0
         for cut in self.cuts:
@@ -103,9 +106,10 @@ class Trip:
             begin = cut.until_m
         return segments, poses[-1]
 
-    def _marks(self, way: Way, shifts: Sequence[Shift], robot: RobotSpec) -> list[Mark]:
+    def _marks(self, way: Way, passes: Sequence[tuple[str, float, float]]) -> list[Mark]:
+        """Its way's marks, and one for each stretch (name, from, to) over the centre line that it has not begun yet."""
         marks: list[Mark] = [(m.kind, m.from_m, m.to_m, m.id) for m in way.marks]
-        marks += [("pass", s.begin_m, s.end_m, s.name) for s in shifts if s.leaves_lane]
+        marks += [("pass", begin, end, name) for name, begin, end in passes if begin > BEGUN_M]
         if self.start.offset_m > MERGE_M:
             marks.append(("merge", 0.0, MERGED_M, "kerb"))
         return sorted(marks, key=lambda m: m[1])

@@ -240,6 +240,9 @@ class Supervisor:
         self.ended: dict[str, int] = {}
         self._ready_dir = Path(tempfile.mkdtemp(prefix="jpai-ready-"))
         self.environment = environment(domain_id) | {"JPAI_READY_DIR": str(self._ready_dir)}
+        if any(process.name == "sim_node" for process in self.graph):
+            # a simulated robot's latch lives as long as its world
+            self.environment["JPAI_STATE_DIR"] = str(self._ready_dir / "state")
 
     def start(self) -> None:
         """Start everything. Raises GraphError naming what could not be started; then nothing is left running."""

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import struct
 import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from jpai_agent.gate import Gate, GateConfig, GateState
+from jpai_agent.gate import Gate, GateConfig, GateState, LatchFile, NearField, default_state_dir
 from jpai_agent.language.stop import stop_word
-from jpai_agent.nodes import topics
+from jpai_agent.nodes import convert, topics
+from jpai_agent.nodes.arming import Arming
 from jpai_agent.nodes.base import GraphNode, raise_priority, run, seconds
+from jpai_agent.nodes.readings import Reading, depth_reading, lidar_reading
 from jpai_agent.nodes.vehicle import port_for
+from jpai_agent.world.robot import CameraSpec
 from jpai_msgs.msg import ExecutorStatus, GateStatus
 
 RATE_HZ = 50.0
 STATUS_HZ = 10.0
 MOVING_MPS, MOVING_RADPS = 0.05, 0.05
+# a person waits so long for a reset to reach the disk
+STORE_WITHIN_S = 5.0
 _STATES = {
     GateState.LOCKED: GateStatus.LOCKED,
     GateState.OPEN: GateStatus.OPEN,
@@ -40,14 +48,30 @@ _LEVELS = {
 
 
 class GateNode(GraphNode):
-    """Publishes /cmd_vel at 50 Hz by a monotonic clock, zero from the start; arms itself only with `arm_on_start`."""
+    """Publishes /cmd_vel at 50 Hz by a monotonic clock, zero from the start; arms itself only with `arm_on_start`.
+
+    Parameters: `arm_on_start`; `estop_timeout_s` (0: no e-stop device is fitted); `state_dir`, where a latch outlives the
+    process (empty: the user's folder for state); `near_stop` (the last obstacle stop); those of `Arming`.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("gate_node", **options)
         self._arm_on_start: bool = self.declare_parameter("arm_on_start", False).value
-        # 0: no e-stop device is fitted
         estop_timeout_s: float = self.declare_parameter("estop_timeout_s", 0.0).value
-        self._gate = Gate(self.robot.limits, GateConfig(estop_timeout_s=estop_timeout_s or None), self.robot.ackermann)
+        state_dir: str = self.declare_parameter("state_dir", "").value
+        self._near = NearField(self.robot) if self.declare_parameter("near_stop", True).value else None
+        config = GateConfig(estop_timeout_s=estop_timeout_s or None)
+        self._gate = Gate(self.robot.limits, config, self.robot.ackermann, self._near)
+        self._frames: dict[str, str] = {}
+        folder = Path(state_dir) if state_dir else default_state_dir()
+        self._latch = LatchFile(folder / f"gate-{self.robot.name}-{self.context.get_domain_id()}.json")
+        # disks may be slow: what is written must not hold up a tick
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpai-latch")
+        self._written: Future[None] | None = None
+        self._kept = ""
+        self._audit = self.open_audit()
+        self._arming = Arming(self, self._audit, simulated=self._arm_on_start)
+        self._remember()
         self._driving = False
         self._ticked_at_s = 0.0
         self._longest_tick_s = 0.0
@@ -58,7 +82,8 @@ class GateNode(GraphNode):
         self._cmd_vel = self.create_publisher(TwistStamped, topics.CMD_VEL, topics.COMMAND)
         self._status = self.create_publisher(GateStatus, topics.GATE_STATUS, topics.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
-        self.create_service(Trigger, topics.GATE_ARM, self._on_arm)
+        # in a group of its own: it waits for the disk, and the ticks must not wait with it
+        self.create_service(Trigger, topics.GATE_ARM, self._on_arm, callback_group=MutuallyExclusiveCallbackGroup())
         self.create_service(Trigger, topics.GATE_RESET, self._on_reset)
         self.create_timer(1.0 / RATE_HZ, self._tick, clock=self.steady)
         self.create_timer(1.0 / STATUS_HZ, self._supervise, clock=self.steady)
@@ -71,22 +96,22 @@ class GateNode(GraphNode):
         self.create_subscription(Bool, topics.ESTOP, self._on_estop, topics.WORDS)
         self.create_subscription(ExecutorStatus, topics.EXECUTOR_STATUS, self._on_executor, topics.COMMAND)
         self.create_subscription(Odometry, topics.ODOM, self._on_odometry, topics.SENSOR)
-        # of the large ones only the stamp is read
         lidar_topic, lidar_type = topics.lidar_topic(self.robot)
-        self.create_subscription(lidar_type, lidar_topic, partial(self._on_sensor, "scan"), topics.SENSOR, raw=True)
+        self.create_subscription(lidar_type, lidar_topic, self._on_lidar, topics.SENSOR, raw=True)
+        # each of these has one source; a second one is an intruder
+        self._single = [topics.CMD_VEL, topics.CMD_VEL_REQUEST, topics.EXECUTOR_STATUS, topics.ODOM, lidar_topic]
         for camera in self.robot.cameras:
             if camera.depth_rate_hz > 0:
-                self.create_subscription(
-                    Image,
-                    topics.camera_topic(camera.name, "depth"),
-                    partial(self._on_sensor, f"depth/{camera.name}"),
-                    topics.PICTURE,
-                    raw=True,
-                )
+                topic = topics.camera_topic(camera.name, "depth")
+                self.create_subscription(Image, topic, partial(self._on_depth, camera), topics.PICTURE, raw=True)
+                self._single.append(topic)
+        if self.get_parameter("use_sim_time").value:
+            self._single.append(topics.CLOCK)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Arm where that is asked for: in simulation."""
-        if self._arm_on_start:
+        if self._arm_on_start and not self._arming.hardware:
+            self._audit.note("arming", permitted=True, why="simulation", hardware=False)
             self._gate.arm()
         return super().on_activate(state)
 
@@ -96,9 +121,18 @@ class GateNode(GraphNode):
         self._tick()
         return super().on_deactivate(state)
 
+    def close(self) -> None:
+        """Let what is being written reach the disk."""
+        self._writer.shutdown()
+        self._arming.close()
+        self._audit.close()
+
     def _on_request(self, message: TwistStamped) -> None:
-        skew_s = seconds(message.header.stamp) - self.now_s()
-        self._gate.request(message.twist.linear.x, message.twist.angular.z, self.steady_s(), skew_s)
+        self._expel((topics.CMD_VEL_REQUEST,))
+        stamp_s = seconds(message.header.stamp)
+        self._gate.request(
+            message.twist.linear.x, message.twist.angular.z, self.steady_s(), stamp_s - self.now_s(), stamp_s
+        )
 
     def _on_instruction(self, message: String) -> None:
         moving, vehicle = self._driving or self._gate.moving, self.robot.ackermann is not None
@@ -117,19 +151,41 @@ class GateNode(GraphNode):
         self._tick()
 
     def _on_executor(self, message: ExecutorStatus) -> None:
-        self._gate.heartbeat(self.steady_s())
+        stamp_s = seconds(message.stamp)
+        if not self._gate.heartbeat(self.steady_s(), stamp_s - self.now_s(), stamp_s):
+            return
+        if message.plan_id != self._gate.plan_id and self._gate.state is not GateState.LATCHED:
+            # no new motion when a latch could not be kept any more
+            self._write(None)
         self._gate.plan_accepted(message.plan_id, message.gate_stops)
 
     def _on_odometry(self, message: Odometry) -> None:
-        twist = message.twist.twist
-        self._gate.rolls(twist.linear.x)
-        self._driving = abs(twist.linear.x) > MOVING_MPS or abs(twist.angular.z) > MOVING_RADPS
-        self._gate.sensor("odom", self.steady_s(), seconds(message.header.stamp) - self.now_s())
+        reading = convert.odometry(message)
+        self._driving = abs(reading.v_mps) > MOVING_MPS or abs(reading.w_radps) > MOVING_RADPS
+        skew_s = reading.stamp_s - self.now_s()
+        x, y, yaw = (float(value) for value in reading.pose)
+        self._gate.odometry(x, y, yaw, reading.v_mps, reading.w_radps, self.steady_s(), skew_s, reading.stamp_s)
 
-    def _on_sensor(self, name: str, message: bytes) -> None:
-        self._gate.sensor(name, self.steady_s(), stamp_in_cdr(message) - self.now_s())
+    def _on_lidar(self, message: bytes) -> None:
+        self._on_reading("scan", lidar_reading(message, self.robot))
 
-    def _on_arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _on_depth(self, camera: CameraSpec, message: bytes) -> None:
+        self._on_reading(f"depth/{camera.name}", depth_reading(message, camera, self.robot))
+
+    def _on_reading(self, name: str, reading: Reading) -> None:
+        now_s = self.steady_s()
+        # a stream that suddenly calls itself another one is not this sensor's
+        blank = reading.blank or self._frames.setdefault(name, reading.frame_id) != reading.frame_id
+        skew_s = reading.stamp_s - self.now_s()
+        if self._gate.sensor(name, now_s, skew_s, reading.stamp_s, reading.content, blank) and self._near is not None:
+            self._near.see(name, reading.points, now_s)
+
+    async def _on_arm(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        refusal = await self._arming.refusal()
+        if refusal:
+            self.get_logger().error(f"not armed: {refusal}")
+            response.success, response.message = False, refusal
+            return response
         self._gate.arm()
         response.success = self._gate.state is not GateState.LATCHED
         response.message = self._gate.state.value
@@ -138,13 +194,59 @@ class GateNode(GraphNode):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._gate.reset()
+        if response.success:
+            try:
+                self._writer.submit(self._latch.store, None).result(STORE_WITHIN_S)
+                self._kept = ""
+            except (OSError, TimeoutError) as error:
+                response.success = False
+                self._gate.latch(f"a latch cannot be kept: {error}")
         response.message = self._gate.state.value
         self._tick()
         return response
 
+    # --- the latch on the disk
+
+    def _remember(self) -> None:
+        """Take up the latch that an earlier process left, and make sure that one can be kept."""
+        cause = self._latch.load()
+        if cause is None:
+            try:
+                self._latch.store(None)
+            except OSError as error:
+                cause = f"a latch cannot be kept: {error}"
+        if cause is not None:
+            self._kept = cause
+            self._gate.latch(cause)
+
+    def _write(self, cause: str | None) -> None:
+        self._written = self._writer.submit(self._latch.store, cause)
+
+    def _keep(self) -> None:
+        """Have a new latch written, and latch when what was to be written could not be."""
+        written = self._written
+        if written is not None and written.done():
+            self._written = None
+            error = written.exception()
+            if error is not None:
+                self.get_logger().error(f"{self._latch.path}: {error}")
+                if self._gate.state is not GateState.LATCHED:
+                    self._kept = f"a latch cannot be kept: {error}"
+                    self._gate.latch(self._kept)
+        if self._gate.state is GateState.LATCHED and not self._kept:
+            self._kept = self._gate.cause
+            self._write(self._kept)
+
     def _tick(self) -> None:
-        now_s = self.steady_s()
+        now_s, ros_s = self.steady_s(), self.now_s()
+        if ros_s > 0:
+            # zero: nobody has told the time yet
+            self._gate.clock(ros_s, now_s)
+        self._expel((topics.CMD_VEL, topics.CMD_VEL_REQUEST))
+        moved = self._gate.moving
         self._output = self._gate.tick(now_s)
+        if moved and not self._gate.moving and self._output.state is GateState.OPEN:
+            self.get_logger().info(f"zero: {', '.join(self._output.reasons) or 'as requested'}")
         message = TwistStamped()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = "base_link"
@@ -157,20 +259,35 @@ class GateNode(GraphNode):
         if self._ticked_at_s:
             self._longest_tick_s = max(self._longest_tick_s, now_s - self._ticked_at_s)
         self._ticked_at_s = now_s
+        self._keep()
         if self._reported != (self._output.state, self._gate.plan_id, self._gate.stops):
             self._report()
 
-    def _supervise(self) -> None:
-        for topic in (topics.CMD_VEL, topics.CMD_VEL_REQUEST):
+    def _expel(self, single: Sequence[str]) -> bool:
+        """Latch when one of these topics has a second publisher."""
+        for topic in single:
             if self._gate.state is not GateState.LATCHED and self.count_publishers(topic) > 1:
                 names = sorted(info.node_name for info in self.get_publishers_info_by_topic(topic))
                 self._gate.latch(f"several publishers on {topic}: {', '.join(names)}")
-                self._tick()
+                return True
+        return False
+
+    def _supervise(self) -> None:
+        fault = self._audit.fault
+        if fault is not None and not self._gate.moving and self._gate.state in (GateState.OPEN, GateState.HELD):
+            # what moves comes to its end; nothing new begins until a person has seen to it
+            self._gate.latch(fault)
+            self._tick()
+        if self._expel(self._single):
+            self._tick()
         self._report()
 
     def _report(self) -> None:
         if self._reported is None or self._reported[0] is not self._output.state:
             self.get_logger().info(f"{self._output.state.value}: {', '.join(self._output.reasons)}")
+        if self._reported != (self._output.state, self._gate.plan_id, self._gate.stops):
+            self._audit.note("gate", state=self._output.state.value, why=self._output.reasons, plan=self._gate.plan_id,
+                             stops=self._gate.stops)
         self._reported = (self._output.state, self._gate.plan_id, self._gate.stops)
         self._status.publish(
             GateStatus(
@@ -200,17 +317,6 @@ class GateNode(GraphNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def stamp_in_cdr(message: bytes) -> float:
-    """Stamp in seconds of a serialised message that begins with a std_msgs/Header; NaN when it is too short.
-
-    The first four bytes tell the encoding (odd second byte: little-endian), OMG DDSI-RTPS 2.5, section 10.
-    """
-    if len(message) < 12:
-        return float("nan")
-    sec, nanosec = struct.unpack_from("<iI" if message[1] & 1 else ">iI", message, 4)
-    return sec + nanosec * 1e-9
 
 
 def main() -> int:

@@ -81,7 +81,7 @@ class Ackermann:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the motors may be asked for. Accelerations are positive magnitudes."""
+    """What the motors may be asked for. Accelerations are positive magnitudes; the jerk of speeding up is limited where given."""
 
     forward_mps: float
     reverse_mps: float
@@ -90,6 +90,7 @@ class Limits:
     brake_mps2: float
     emergency_brake_mps2: float
     yaw_accel_radps2: float
+    jerk_mps3: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class RobotSpec:
         length_m, width_m: The footprint, a rectangle whose middle is center_x_m ahead of base_link.
         ackermann: Steering of a car; None for a differential drive, which turns on the spot.
         vehicle_interface: What its motors are told beside /cmd_vel: "twist" (nothing), "ackermann" or "autoware".
+        act_confidence: How sure the model must be that to act is right (0..1, by its calibration), or it asks back; 0 never asks.
         sha256: Hash of the robot file and of the model that it names.
     """
 
@@ -117,6 +119,11 @@ class RobotSpec:
     center_x_m: float = 0.0
     ackermann: Ackermann | None = None
     vehicle_interface: str = "twist"
+    act_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.act_confidence <= 1.0:
+            raise ValueError(f"act_confidence of robot {self.name} must be 0..1, not {self.act_confidence}")
 
     @property
     def circumscribed_radius_m(self) -> float:

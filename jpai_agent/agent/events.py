@@ -30,7 +30,10 @@ class Heard(Event):
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """The model answered. `plan` is None when its answer was no plan; `error` then says why."""
+    """The model answered. `plan` is None when its answer was no plan; `error` then says why.
+
+    `confidence` is the share of such decisions that is right, None where the model does not tell.
+    """
 
     image: Image | None
     plan: ActionPlan | None
@@ -38,6 +41,7 @@ class Planned(Event):
     latency_ms: float
     error: str = ""
     timings_ms: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

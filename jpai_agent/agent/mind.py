@@ -33,6 +33,8 @@ LOOK_WORDS = "{label}の方を向いて"
 LEAD_S = 0.5
 # how long a plan waits for the sensors that it needs
 SIGHT_WAIT_S = 3.0
+# a plan longer than this is not read back
+UNDERSTOOD_MAX_CHARS = 60
 # what the agent decides when no program can be made, by the error's reason: decision, reason, and the code of its words
 NO_PROGRAM: Mapping[str, tuple[str, str, str]] = {
     "too_fast": ("refuse", "not_permitted", "too_fast"),
@@ -141,8 +143,12 @@ class Mind:
         until_s = self._now_s + seconds
         return When(lambda: self._now_s >= until_s)
 
-    def _plan(self, text: str) -> Generator[Job, None, tuple[Image, ActionPlan]]:
-        """The model's plan for an instruction, and the frame that it speaks of. Raises Turned when there is none."""
+    def _plan(self, text: str, *, doubt: bool = True) -> Generator[Job, None, tuple[Image, ActionPlan]]:
+        """The model's plan for an instruction, and the frame that it speaks of.
+
+        Raises Turned when there is none, and unless `doubt` is waived when the model is less sure of what is to be done than
+        the robot's file asks for.
+        """
         image = yield from self._frame()
         state = self.perception.robot_state()
         run = self.executor.run
@@ -166,13 +172,31 @@ class Mind:
             log.exception("the model broke")
             self._tell(Planned(self._now_s, self._turn, image, None, "", _ms(begin, None), f"{type(error).__name__}: {error}"))
             raise Turned("ask", "not_understood", failure("model_unavailable")) from error
-        self._tell(Planned(self._now_s, self._turn, image, plan, answer.text, _ms(begin, answer), "", dict(answer.timings_ms)))
+        self._tell(Planned(self._now_s, self._turn, image, plan, answer.text, _ms(begin, answer), "", dict(answer.timings_ms),
+                           answer.confidence))
+        if doubt:
+            self._doubt(plan, answer.confidence)
         return image, plan
+
+    def _doubt(self, plan: ActionPlan, confidence: float | None) -> None:
+        """Ask back what the model is not sure of. Raises Turned.
+
+        A plan that may still be meant is named; one that is far from sure is most likely none, so that the robot says it has
+        not understood. A stop is never doubted, nor is a model that tells no confidence.
+        """
+        needed = self.robot.act_confidence
+        if plan.decision != "act" or confidence is None or confidence >= needed or plan.steps[0].skill == "stop":
+            return
+        log.info("asked back: confidence %.2f of %.2f", confidence, needed)
+        understood = self._words(plan).removesuffix("。")
+        if confidence < needed / 2 or len(understood) > UNDERSTOOD_MAX_CHARS:
+            raise Turned("ask", "not_understood", self._words(ActionPlan("ask", reason="not_understood")))
+        raise Turned("ask", "not_understood", failure("unsure", understood))
 
     def _point_at(self, label: str) -> Generator[Job, None, GroundedTarget | None]:
         """Where in the world the thing named is, in the frame of now; None when it is not seen."""
         try:
-            image, plan = yield from self._plan(LOOK_WORDS.format(label=label))
+            image, plan = yield from self._plan(LOOK_WORDS.format(label=label), doubt=False)
         except Turned:
             return None
         target = plan.steps[0].target if plan.decision == "act" else None

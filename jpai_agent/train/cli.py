@@ -16,6 +16,8 @@ train = typer.Typer(
 Work = Annotated[Path, typer.Option(help="Folder of frames and training states.")]
 Minutes = Annotated[float, typer.Option(help="Wall time to train, restarts counted together.", min=0.0)]
 DEFAULT_WORK = Path(".cache/train")
+DEFAULT_MODEL = Path("models/embedded")
+WORLDS = {"cart": "yard", "car": "street"}
 ROBOTS = ("cart", "car")
 # folders' ending, share of the training's groups, share of questions that need no picture
 _MIX = {"cart": ("", 0.45, 1 / 3), "car": ("_street", 0.55, 0.45)}
@@ -148,6 +150,34 @@ def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "joint", out: Path = Pat
     from jpai_agent.vlm.export import export
 
     typer.echo(json.dumps(export(checkpoint, out), ensure_ascii=False, indent=1, default=str))
+
+
+def _places() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Names of each robot's map by place id, by robot."""
+    from jpai_agent.world.map import load_map
+
+    return {robot: {place.id: place.names for place in load_map(world).places} for robot, world in WORLDS.items()}
+
+
+@train.command()
+def calibrate(
+    work: Work = DEFAULT_WORK,
+    model: Annotated[Path, typer.Option(help="Exported model, which gets its calibration.")] = DEFAULT_MODEL,
+    questions: Annotated[int, typer.Option(help="Validation questions for each robot.")] = 1000,
+    threads: int = 1,
+) -> None:
+    """Calibrate the exported model's confidence on validation questions and propose the robots' act_confidence.
+
+    Run it after every quantize: a new export has no calibration, and then nothing is asked back for want of confidence.
+
+    Example: jpai train calibrate --model models/embedded --questions 1000
+    """
+    _setup(threads)
+    from jpai_agent.train import calibrate as calibration
+
+    measured = calibration.calibrate(model, courses_of(work), _places(), questions, threads=threads)
+    typer.echo(calibration.table(measured))
+    typer.echo(f"proposed act_confidence: {measured['act_confidence']:.2f}; calibration stored in {model}")
 
 
 @train.command("eval")

@@ -79,18 +79,23 @@ class PlanAnswer:
 
     Attributes:
         text: Plan JSON, for `plan.parse_plan`; points are x, y in 0..1000 whatever the model's own convention.
-        confidence: Probability (0..1) that the model gave to its decision, among all that the grammar allowed.
+        confidence: Share (0..1) of answers like this one whose decision is right, as calibrated on validation questions; None
+            where the model has no calibration, so that nobody takes an unknown for a doubt.
         timings_ms: Milliseconds by part (prepare, vision, encode, decode, grammar, total).
         prompt_tokens, answer_tokens: Tokens read and written.
         model: Name of the model.
+        probability, decision_probability: What the model itself gave to this answer and to its decision (0..1) among all that
+            the grammar allowed; None when unknown.
     """
 
     text: str
-    confidence: float = 0.0
+    confidence: float | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int = 0
     answer_tokens: int = 0
     model: str = ""
+    probability: float | None = None
+    decision_probability: float | None = None
 
 
 class VlmBackend(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import xgrammar
 
 from jpai_agent.plan import SkillSpec, json_schema
+
+GRAMMARS_KEPT = 16  # of robots, cameras and maps met last
 
 
 def plain_tokens(tokenizer: Any, vocab_size: int) -> list[str]:
@@ -44,15 +47,18 @@ class PlanGrammars:
     def __init__(self, info: xgrammar.TokenizerInfo) -> None:
         self.vocab_size = info.vocab_size
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1)
-        self._compiled: dict[str, xgrammar.CompiledGrammar] = {}
+        self._compiled: OrderedDict[str, xgrammar.CompiledGrammar] = OrderedDict()
 
     def compiled(self, skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str],
                  reply: bool) -> xgrammar.CompiledGrammar:
-        """The grammar of plans for these skills, cameras and place ids, compiled once."""
+        """The grammar of plans for these skills, cameras and place ids, compiled once while it is in use."""
         schema = json.dumps(json_schema(skills, cameras, places, reply=reply), ensure_ascii=False)
         if schema not in self._compiled:
             self._compiled[schema] = self._compiler.compile_json_schema(
                 schema, any_whitespace=False, separators=(",", ":"), strict_mode=True)
+            if len(self._compiled) > GRAMMARS_KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(schema)
         return self._compiled[schema]
 
     def mask(self, grammar: xgrammar.CompiledGrammar) -> TokenMask:
@@ -88,17 +94,3 @@ class TokenMask:
     def ended(self) -> bool:
         """True once the end token has been taken."""
         return bool(self._matcher.is_terminated())
-
-
-class DecisionConfidence:
-    """Probability of the decision: of the tokens up to where it is written, each among those the grammar allowed."""
-
-    def __init__(self) -> None:
-        self.value = 1.0
-        self._text = ""
-
-    def add(self, scores: np.ndarray, token: int, text: str) -> None:
-        """Take in the masked logits (V,), -inf where the grammar forbids, the token that was chosen and its text."""
-        if '"steps"' not in self._text:
-            self.value *= float(1.0 / np.exp(scores - scores[token]).sum())
-            self._text += text

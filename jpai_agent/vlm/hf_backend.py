@@ -18,7 +18,8 @@ from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import CODECS, codec_for, probe
-from jpai_agent.vlm.grammar import DecisionConfidence, PlanGrammars, TokenMask, tokenizer_info
+from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
+from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, plain_tokens, tokenizer_info
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,10 @@ class HfBackend:
         vocab_size = config.get_text_config().vocab_size
         self._eos = self._tokenizer.eos_token_id
         self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size))
+        # numbers of other families may be cut anyhow: only the embedded kind's coordinates are known to be tokens
+        tokens = plain_tokens(self._tokenizer, vocab_size) if self._encoder_decoder else [""] * vocab_size
+        self._coordinates = coordinate_values(tokens)
+        self.calibration = Calibration.load(folder)
         self.codec = codec_for(config.model_type)
         if find_codec:
             found = probe(self._ask, self.codec.name, self._seen_size)
@@ -85,7 +90,7 @@ class HfBackend:
                                           reply=not self._encoder_decoder)
         inputs = self._inputs(request, skills)
         prepared = time.perf_counter()
-        constraint = _Constraint(self._grammars.mask(grammar), self._tokenizer)
+        constraint = _Constraint(self._grammars.mask(grammar), self._tokenizer, self._coordinates)
         output = self._model.generate(**inputs, max_new_tokens=ANSWER_TOKENS_MAX, do_sample=False, num_beams=1,
                                       eos_token_id=self._eos, logits_processor=LogitsProcessorList([constraint]))
         ended = time.perf_counter()
@@ -94,8 +99,12 @@ class HfBackend:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         spent = {"prepare": prepared - began, "decode": ended - prepared - constraint.mask.spent_s,
                  "grammar": constraint.mask.spent_s, "total": ended - began}
-        return PlanAnswer(text, constraint.confidence.value, {part: 1000 * seconds for part, seconds in spent.items()},
-                          int(inputs["input_ids"].shape[1]), len(tokens), self.name)
+        probability = constraint.probability
+        confidence = (None if self.calibration is None else self.calibration.confidence(
+            request.robot, request.instruction, text, probability.decision, probability.answer))
+        return PlanAnswer(text, confidence, {part: 1000 * seconds for part, seconds in spent.items()},
+                          int(inputs["input_ids"].shape[1]), len(tokens), self.name, probability.answer,
+                          probability.decision)
 
     def _inputs(self, request: PlanRequest, skills: Mapping[str, SkillSpec]) -> Any:
         turns = messages(request, skills)
@@ -125,11 +134,11 @@ class HfBackend:
 
 
 class _Constraint(LogitsProcessor):
-    """Holds generation to the grammar, batch of one, and keeps the decision's probability."""
+    """Holds generation to the grammar, batch of one, and keeps the answer's probability."""
 
-    def __init__(self, mask: TokenMask, tokenizer: Any) -> None:
+    def __init__(self, mask: TokenMask, tokenizer: Any, coordinates: np.ndarray) -> None:
         self.mask = mask
-        self.confidence = DecisionConfidence()
+        self.probability = AnswerProbability(coordinates)
         self._tokenizer = tokenizer
         self._begun = False
 
@@ -141,5 +150,5 @@ class _Constraint(LogitsProcessor):
         scores = scores.masked_fill(~allowed, float("-inf"))
         # decoding is greedy: the best token is the one that will be taken
         best = int(scores[0].argmax())
-        self.confidence.add(scores[0].float().cpu().numpy(), best, self._tokenizer.decode([best]))
+        self.probability.add(scores[0].float().cpu().numpy(), best, self._tokenizer.decode([best]))
         return scores

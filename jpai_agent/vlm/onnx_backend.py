@@ -19,7 +19,8 @@ from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import Probe, probe
-from jpai_agent.vlm.grammar import DecisionConfidence, PlanGrammars, plain_tokens, tokenizer_info
+from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
+from jpai_agent.vlm.grammar import PlanGrammars, plain_tokens, tokenizer_info
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 ANSWER_TOKENS_MAX = 320
@@ -51,6 +52,8 @@ class OnnxBackend:
         vocab_size = config["text_config"]["vocab_size"]
         self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size))
         self._tokens = plain_tokens(self._tokenizer, vocab_size)
+        self._coordinates = coordinate_values(self._tokens)
+        self.calibration = Calibration.load(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
@@ -75,13 +78,15 @@ class OnnxBackend:
         seen = time.perf_counter()
         cross_k, cross_v = self._graphs["encoder"].run(None, {"image_features": features, "input_ids": ids})
         encoded = time.perf_counter()
-        answer, confidence, grammar_s = self._decode(cross_k, cross_v, grammar)
+        answer, probability, grammar_s = self._decode(cross_k, cross_v, grammar)
         ended = time.perf_counter()
         spent = {"prepare": prepared - began, "vision": seen - prepared, "encode": encoded - seen,
                  "decode": ended - encoded - grammar_s, "grammar": grammar_s, "total": ended - began}
         text = "".join(self._tokens[token] for token in answer)
+        confidence = (None if self.calibration is None else self.calibration.confidence(
+            request.robot, request.instruction, text, probability.decision, probability.answer))
         return PlanAnswer(text, confidence, {part: 1000 * seconds for part, seconds in spent.items()},
-                          features.shape[1] + ids.shape[1], len(answer) + 1, self.name)
+                          features.shape[1] + ids.shape[1], len(answer) + 1, self.name, probability.answer, probability.decision)
 
     def warm(self, request: PlanRequest) -> None:
         """Compile the grammar and run each graph once."""
@@ -103,9 +108,9 @@ class OnnxBackend:
             self._features.popitem(last=False)
         return features
 
-    def _decode(self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any) -> tuple[list[int], float, float]:
-        """Greedy decoding: the answer without its end token, the decision's probability, seconds in the grammar."""
-        mask, confidence = self._grammars.mask(grammar), DecisionConfidence()
+    def _decode(self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any) -> tuple[list[int], AnswerProbability, float]:
+        """Greedy decoding: the answer without its end token, its probability, seconds in the grammar."""
+        mask, probability = self._grammars.mask(grammar), AnswerProbability(self._coordinates)
         answer: list[int] = []
         token, past_k, past_v = self._start, self._no_past, self._no_past
         while len(answer) < ANSWER_TOKENS_MAX:
@@ -114,13 +119,13 @@ class OnnxBackend:
                 "cross_k": cross_k, "cross_v": cross_v})
             scores = np.where(mask.allowed(), logits[0], -np.inf)
             token = int(scores.argmax())
-            confidence.add(scores, token, self._tokens[token])
+            probability.add(scores, token, self._tokens[token])
             if not mask.accept(token):
                 raise VlmError("plan_error", f"the grammar left no token after {len(answer)} tokens")
             if mask.ended or token == self._eos:
                 break
             answer.append(token)
-        return answer, confidence.value, mask.spent_s
+        return answer, probability, mask.spent_s
 
 
 class _ImagePreparation:

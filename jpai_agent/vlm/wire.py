@@ -85,12 +85,22 @@ def unpack_answer(header: Mapping[str, Any]) -> PlanAnswer:
     try:
         body = header["answer"]
         answer = PlanAnswer(
-            body["text"], float(body["confidence"]), {str(k): float(v) for k, v in body["timings_ms"].items()},
-            int(body["prompt_tokens"]), int(body["answer_tokens"]), str(body["model"]))
+            body["text"], _share(body["confidence"]), {str(k): float(v) for k, v in body["timings_ms"].items()},
+            int(body["prompt_tokens"]), int(body["answer_tokens"]), str(body["model"]),
+            _share(body.get("probability")), _share(body.get("decision_probability")))
         if header["kind"] != "answer" or not isinstance(answer.text, str):
             raise ValueError(f"kind {header['kind']!r}")
-        if not 0.0 <= answer.confidence <= 1.0 or not all(map(math.isfinite, answer.timings_ms.values())):
-            raise ValueError(f"confidence {answer.confidence}")
+        if not all(map(math.isfinite, answer.timings_ms.values())):
+            raise ValueError(f"timings {answer.timings_ms}")
         return answer
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VlmError("model_unavailable", f"the model server's answer is none: {error!r}") from error
+
+
+def _share(value: Any) -> float | None:
+    """A number of 0..1, or None for one that is not known."""
+    if value is None:
+        return None
+    if not 0.0 <= float(value) <= 1.0:
+        raise ValueError(f"{value} is no share")
+    return float(value)

@@ -18,7 +18,7 @@ from jpai_agent.world.robot import load_robot
 from jpai_agent.world.sensors import DepthImage, Image, LidarScan, Localization, Observation, Odometry
 
 PERIOD_S, DEPTH_EVERY = 0.05, 4
-Answer = str | Exception | dict[str, Any]
+Answer = str | Exception | dict[str, Any] | PlanAnswer
 
 
 def act(*steps: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +29,11 @@ def act(*steps: dict[str, Any]) -> dict[str, Any]:
 def ask(reason: str, decision: str = "ask") -> dict[str, Any]:
     """A question, or a refusal."""
     return {"decision": decision, "steps": [], "reason": reason}
+
+
+def sure(plan: dict[str, Any], confidence: float | None) -> PlanAnswer:
+    """A plan that the model is so sure of."""
+    return PlanAnswer(json.dumps(plan, ensure_ascii=False), confidence)
 
 
 def to(place: str) -> dict[str, Any]:
@@ -65,6 +70,8 @@ class ToldModel:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, PlanAnswer):
+            return answer
         return PlanAnswer(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False))
 
     def warm(self, request: PlanRequest) -> None:

@@ -23,6 +23,7 @@ from stage import (
     ask,
     move,
     seen_at,
+    sure,
     to,
     turn,
 )
@@ -520,3 +521,45 @@ def test_every_reply_of_a_session_is_japanese() -> None:
         stage.say(words, 1.5)
     assert len(stage.of(Replied)) == 5
     assert all(map(is_japanese, stage.replies))
+
+
+# a plan that the model is not sure of
+
+@pytest.mark.parametrize("confidence", [None, "threshold", 1.0])
+def test_a_plan_that_is_sure_enough_or_of_unknown_certainty_is_carried_out(confidence: Any) -> None:
+    stage = Stage({"前へ": ""})
+    needed = stage.robot.act_confidence
+    assert 0 < needed < 1
+    told = needed if confidence == "threshold" else confidence
+    stage.model.answers["前へ"] = [sure(act(move(1.0)), told)]
+    stage.say("前へ")
+    stage.until_idle()
+    assert stage.endings == [(0, "done")]
+    assert stage.of(Planned)[0].confidence == told
+
+
+def test_a_plan_that_is_nearly_sure_is_read_back_and_not_carried_out() -> None:
+    stage = Stage({"前へ": ""})
+    stage.model.answers["前へ"] = [sure(act(move(1.0)), 0.9 * stage.robot.act_confidence)]
+    stage.say("前へ", then_s=2.0)
+    assert not stage.has_moved
+    assert stage.decisions == [(0, "ask", "not_understood")]
+    assert stage.replies == [failure("unsure", "1メートル前に進みます")]
+
+
+def test_what_is_far_from_sure_was_not_understood() -> None:
+    stage = Stage({"いい天気だね": sure(act(move(1.0)), 0.001)})
+    stage.say("いい天気だね", then_s=2.0)
+    assert not stage.has_moved
+    assert stage.decisions == [(0, "ask", "not_understood")]
+    assert is_japanese(stage.replies[0]) and "進みます" not in stage.replies[0]
+
+
+def test_a_stop_is_carried_out_however_unsure_and_a_question_is_asked_however_unsure() -> None:
+    stage = Stage({"2メートル進んで": act(move(2.0)), "もうその辺で": sure(act(STOP), 0.0), "あれ": sure(ask("incomplete"), 0.0)})
+    stage.say("2メートル進んで")
+    stage.until_moving()
+    stage.say("もうその辺で", then_s=3.0)
+    assert stage.speed == (0.0, 0.0)
+    stage.say("あれ", then_s=1.0)
+    assert stage.decisions == [(0, "act", None), (1, "act", None), (2, "ask", "incomplete")]

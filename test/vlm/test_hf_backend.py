@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,7 +23,8 @@ def test_a_checkpoint_without_a_manifest_plans_through_transformers(checkpoint, 
     assert isinstance(backend, HfBackend)
     answer = backend.plan(request_)
     assert parse_plan(answer.text, skills_for("cart"), places=request_.places)
-    assert 0 < answer.confidence <= 1
+    assert 0 < answer.probability <= 1
+    assert answer.confidence is None
     assert answer.timings_ms["total"] > 0
 
 
@@ -93,14 +95,14 @@ def test_a_decoder_only_model_with_byte_tokens_plans_too(decoder_only, request_)
     backend = load_backend(decoder_only)
     answer = backend.plan(request_)
     assert parse_plan(answer.text, skills_for("cart"), places=request_.places)
-    assert 0 < answer.confidence < 1
+    assert 0 <= answer.probability < 1
     assert answer.answer_tokens >= len(answer.text)
 
 
-def test_torch_and_the_exported_graphs_read_the_same_prompt_and_give_like_confidence(hf, backend, request_):
+def test_torch_and_the_exported_graphs_read_the_same_prompt_and_give_like_probability(hf, backend, request_):
     torch_answer, onnx_answer = hf.plan(request_), backend.plan(request_)
     assert torch_answer.prompt_tokens == onnx_answer.prompt_tokens
-    assert torch_answer.confidence == pytest.approx(onnx_answer.confidence, rel=0.05)
+    assert np.log(torch_answer.probability) == pytest.approx(np.log(onnx_answer.probability), rel=0.05)
 
 
 def test_pickled_weights_are_refused(checkpoint, tmp_path):

@@ -15,7 +15,8 @@ from jpai_agent.vlm.onnx_backend import FEATURES_KEPT
 def test_an_answer_is_a_plan_with_its_figures(backend, request_):
     answer = backend.plan(request_)
     assert parse_plan(answer.text, skills_for("cart"), places=request_.places).decision in ("act", "ask", "refuse")
-    assert 0 < answer.confidence <= 1
+    assert 0 < answer.probability <= 1
+    assert answer.confidence is None
     assert {"prepare", "vision", "encode", "decode", "grammar", "total"} == set(answer.timings_ms)
     assert answer.prompt_tokens > 241
     assert answer.answer_tokens >= 2

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -198,6 +198,7 @@ LIES = {
     "text missing": lambda identity: header(identity, kind="answer", answer={**RIGHT, "text": None}),
     "NaN": lambda identity: header(identity, kind="answer", answer={**RIGHT, "confidence": float("nan")}),
     "sure beyond one": lambda identity: header(identity, kind="answer", answer={**RIGHT, "confidence": 7}),
+    "likely beyond one": lambda identity: header(identity, kind="answer", answer={**RIGHT, "probability": -0.1}),
     "timings": lambda identity: header(identity, kind="answer", answer={**RIGHT, "timings_ms": [1]}),
     "an error of its own": lambda identity: header(identity, kind="error", code="rm -rf", message={"a": 1}),
     "too large": lambda identity: [[b"x" * (wire.ANSWER_MAX_BYTES + 1)]],
@@ -313,3 +314,9 @@ def test_an_unusable_model_ends_the_process_and_names_the_file(tmp_path):
     done = subprocess.run(server_command(tmp_path / "no-model", endpoint()), capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert "no-model" in done.stderr
+
+
+@pytest.mark.parametrize(("confidence", "probability"), [(None, None), (0.0, 1.0), (0.25, None)])
+def test_an_unknown_confidence_stays_unknown_on_its_way(confidence, probability):
+    answer = PlanAnswer(ASK, confidence, {"total": 1.0}, 10, 2, "fake", probability)
+    assert wire.unpack_answer(wire.load(wire.dump({"id": "x", "kind": "answer", "answer": asdict(answer)}))) == answer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jpai_agent.record.audit import FIRST, Checkpoint, Record, checkpoint_path, parse_record, read_checkpoint
+from jpai_agent.record.audit import FIRST, MOST_AT_ONCE, Checkpoint, Record, checkpoint_path, parse_record, read_checkpoint
 
 EDITED, DELETED, REORDERED, TRUNCATED, RECHAINED, CHECKPOINT = (
     "edited", "deleted", "reordered", "truncated", "re-chained", "checkpoint")
@@ -155,9 +155,9 @@ def _against_checkpoint(path: Path, genuine: Sequence[tuple[int, Record]], publi
         return
     _against(checkpoint, genuine, public, audit, "its checkpoint")
     ahead = _last(genuine) - checkpoint.seq
-    if ahead == 1:
-        audit.notes.append("the last record is newer than the checkpoint: a process died, or is writing now")
-    elif ahead > 1:
+    if 0 < ahead <= MOST_AT_ONCE:
+        audit.notes.append(f"the log is {ahead} records ahead of its checkpoint: a process died, or is writing now")
+    elif ahead > 0:
         audit.findings.append(Finding(CHECKPOINT, 0, f"the checkpoint is {ahead} records older than the log: it was put back"))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from jpai_agent.record.audit import AuditError, AuditLog
+from jpai_agent.record.audit import MOST_AT_ONCE, AuditError, AuditLog, Entry
 
 DEPTH = 10_000
 # a record that has waited for longer counts as one that cannot be written
@@ -18,7 +18,7 @@ SLOW_S = 10.0
 RETRY_S = 1.0
 CLOSE_WITHIN_S = 3.0
 
-_Waiting = tuple[str, Mapping[str, Any], "Future[None]", float]
+_Waiting = tuple[Entry, "Future[None]", float]
 
 
 class AuditWriter:
@@ -30,7 +30,8 @@ class AuditWriter:
 
     def __init__(self, log: AuditLog) -> None:
         self.log = log
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(DEPTH)
+        # its put never waits for the thread that takes
+        self._inbox: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._fault: str | None = None
         self._since: float | None = None
         self._ending = threading.Event()
@@ -51,10 +52,10 @@ class AuditWriter:
         data: JSON-ready values, dataclasses, arrays.
         """
         written: Future[None] = Future()
-        try:
-            self._waiting.put_nowait((kind, data, written, time.monotonic()))
-        except queue.Full:
+        if self._inbox.qsize() >= DEPTH:
             self._fault = f"the audit log {self.log.path} cannot keep up: {DEPTH} records are waiting"
+        else:
+            self._inbox.put((Entry(kind, data, time.time()), written, time.monotonic()))
         if self._fault is not None:
             _fail(written, AuditError(self._fault))
         return written
@@ -62,37 +63,49 @@ class AuditWriter:
     def close(self) -> None:
         """Write what is waiting, for a few seconds at most, and end."""
         self._ending.set()
-        try:
-            self._waiting.put_nowait(None)
-        except queue.Full:
-            return
+        self._inbox.put(None)
         self._thread.join(CLOSE_WITHIN_S)
 
     def _run(self) -> None:
-        while True:
-            waiting = self._waiting.get()
-            if waiting is None:
-                return
-            kind, data, written, self._since = waiting
-            while not self._write(kind, data, written):
+        waiting: deque[_Waiting] = deque()
+        ending = False
+        while waiting or not ending:
+            if not waiting:
+                ending = self._take(waiting, self._inbox.get())
+            ending = self._take_all(waiting) or ending
+            if not waiting:
+                continue
+            self._since = waiting[0][2]
+            batch = [waiting[i] for i in range(min(len(waiting), MOST_AT_ONCE))]
+            try:
+                self.log.append_all([entry for entry, _, _ in batch])
+            except AuditError as error:
+                self._fault = str(error)
+                # what waits behind it does not get there either
+                for _, written, _ in waiting:
+                    _fail(written, error)
                 if self._ending.wait(RETRY_S):
                     return
-            self._since = None
+                continue
+            self._fault = self._since = None
+            for _, written, _ in batch:
+                waiting.popleft()
+                with suppress(InvalidStateError):
+                    written.set_result(None)
 
-    def _write(self, kind: str, data: Mapping[str, Any], written: Future[None]) -> bool:
-        try:
-            self.log.append(kind, data)
-        except AuditError as error:
-            self._fault = str(error)
-            # what waits behind it does not get there either
-            waiting = [other[2] for other in list(self._waiting.queue) if other is not None]
-            for future in (written, *waiting):
-                _fail(future, error)
-            return False
-        self._fault = None
-        with suppress(InvalidStateError):
-            written.set_result(None)
-        return True
+    @staticmethod
+    def _take(waiting: deque[_Waiting], one: _Waiting | None) -> bool:
+        if one is not None:
+            waiting.append(one)
+        return one is None
+
+    def _take_all(self, waiting: deque[_Waiting]) -> bool:
+        """Take what has come, as far as there is room; True when it ends after that."""
+        with suppress(queue.Empty):
+            while len(waiting) < DEPTH:
+                if self._take(waiting, self._inbox.get_nowait()):
+                    return True
+        return False
 
 
 def _fail(written: Future[None], error: AuditError) -> None:

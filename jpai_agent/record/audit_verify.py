@@ -58,6 +58,8 @@ def verify_log(path: Path, public: str, *, witnesses: Sequence[Checkpoint] = ())
         OSError: It cannot be read.
     """
     audit = Audit()
+    # first, so that what is appended meanwhile makes the log longer than its checkpoint and never shorter
+    checkpoint = _read_checkpoint(checkpoint_path(path), audit)
     lines = path.read_bytes().split(b"\n")
     torn_end = lines.pop()
     genuine = _genuine(lines, public, audit)
@@ -67,7 +69,8 @@ def verify_log(path: Path, public: str, *, witnesses: Sequence[Checkpoint] = ())
     if genuine:
         audit.records = len(genuine)
         audit.first_s, audit.last_s = genuine[0][1].time, genuine[-1][1].time
-    _against_checkpoint(path, genuine, public, audit)
+    if checkpoint is not None:
+        _against_own(checkpoint, genuine, public, audit)
     for witness in witnesses:
         _against(witness, genuine, public, audit, "the checkpoint kept elsewhere")
     audit.findings.sort(key=lambda finding: (finding.line == 0, finding.line))
@@ -143,16 +146,18 @@ def _in_order(genuine: Sequence[tuple[int, Record]], audit: Audit) -> None:
         line_before = number
 
 
-def _against_checkpoint(path: Path, genuine: Sequence[tuple[int, Record]], public: str, audit: Audit) -> None:
-    beside = checkpoint_path(path)
+def _read_checkpoint(path: Path, audit: Audit) -> Checkpoint | None:
     try:
-        checkpoint = read_checkpoint(beside)
+        checkpoint = read_checkpoint(path)
     except ValueError as error:
         audit.findings.append(Finding(CHECKPOINT, 0, str(error)))
-        return
+        return None
     if checkpoint is None:
-        audit.findings.append(Finding(CHECKPOINT, 0, f"{beside} is missing: whether records were cut off cannot be told"))
-        return
+        audit.findings.append(Finding(CHECKPOINT, 0, f"{path} is missing: whether records were cut off cannot be told"))
+    return checkpoint
+
+
+def _against_own(checkpoint: Checkpoint, genuine: Sequence[tuple[int, Record]], public: str, audit: Audit) -> None:
     _against(checkpoint, genuine, public, audit, "its checkpoint")
     ahead = _last(genuine) - checkpoint.seq
     if 0 < ahead <= MOST_AT_ONCE:

@@ -130,6 +130,21 @@ def test_the_log_goes_on_after_a_restart(log: Path) -> None:
     assert lines_of(log)[-1]["source"] == "gate_node"
 
 
+def test_a_log_that_grows_while_it_is_examined_is_whole(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.read_bytes
+
+    def late(path: Path) -> bytes:
+        """As if something were appended between the reading of two files."""
+        content = real(path)
+        if path.suffix in (".jsonl", ".checkpoint"):
+            monkeypatch.setattr(Path, "read_bytes", real)
+            AuditLog("gate_node").append("gate", {})
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    assert examined(log).whole
+
+
 # the five ways to tamper, and what each is found to be
 
 def edit(records: list[dict]) -> list[dict]:

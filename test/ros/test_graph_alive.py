@@ -12,6 +12,9 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from jpai_agent.nodes import topics
+from jpai_agent.record.audit import audit_path, parse_record
+from jpai_agent.record.audit_verify import verify_log
+from jpai_agent.record.keys import own_public
 from jpai_msgs.action import ExecuteInstruction, ExecutePlan
 from jpai_msgs.msg import ErrorCode, GateStatus, Plan, Verdict
 from jpai_msgs.srv import PlanInstruction, ValidatePlan
@@ -40,6 +43,24 @@ def test_a_goal_is_planned_rehearsed_and_driven_with_feedback(person):
     )
     assert person.stands()
     assert math.dist(start, person.where()) == pytest.approx(0.6, abs=0.2)
+
+
+def test_what_was_said_rehearsed_and_done_is_in_a_log_that_is_whole(person):
+    assert person.goal("少し前へ").result().error_code == ErrorCode.NONE
+    path = audit_path()
+
+    def of_the_last_turn() -> list[str]:
+        records = [parse_record(line) for line in path.read_bytes().splitlines()]
+        kinds = [record.kind for record in records if record is not None]
+        return kinds[len(kinds) - kinds[::-1].index("instruction") - 1:]
+
+    # the gate's and the executor's records come in between
+    expected = ["instruction", "plan", "verdict", "start", "begun", "gate", "end"]
+    assert person.until(lambda: set(expected) <= set(of_the_last_turn()), 15.0), of_the_last_turn()
+    told = of_the_last_turn()
+    assert [told.index(kind) for kind in expected[:5]] == sorted(told.index(kind) for kind in expected[:5])
+    found = verify_log(path, own_public("audit"))
+    assert found.whole, found.findings
 
 
 def test_a_point_in_the_image_is_found_and_driven_to(person):

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from jpai_agent.language import InstructionError, normalise
-from jpai_agent.train.courses import Course
-from jpai_agent.train.exported import ask, embedded, quiz
+from jpai_agent.train.courses import Course, validation_samples
+from jpai_agent.train.evaluate import Verdict
+from jpai_agent.train.exported import ask, embedded
 from jpai_agent.train.frames import load_shard, shard_paths
-from jpai_agent.vlm import PlanRequest, read_manifest
+from jpai_agent.vlm import PlanAnswer, PlanRequest, read_manifest
 from jpai_agent.vlm.confidence import (
     CALIBRATION,
     EVIDENCE,
@@ -98,7 +99,7 @@ def unfamiliar_to_others(taught: Mapping[str, str], robot: str, words: str, auth
 def ask_all(backend: Any, course: Course, taught: Mapping[str, str], count: int, per_frame: int) -> list[Answered]:
     """The model's answers to `count` validation questions."""
     answered = []
-    for shard, samples in quiz(course, count, per_frame):
+    for shard, samples in validation_samples(course, count, per_frame):
         for verdict, answer in ask(backend, shard, samples):
             sample = verdict.sample
             words = own_words(sample.instruction, answer.text)
@@ -313,3 +314,11 @@ def table(measured: Mapping[str, Any]) -> str:
     lines += [f"{p['threshold']:14.2f}{p['right_asked']:13.1%}{p['shy']:9.1%}{p['rash']:9.1%}{p['elsewhere']:11.1%}"
               for p in m["curve"]]
     return "\n".join(lines)
+
+
+def judge_confidence(answered: Sequence[tuple[Verdict, PlanAnswer]]) -> str:
+    """How true the confidence of a calibrated model is on other questions, as text."""
+    held = [Answered(v.sample.robot, v.sample.author or "?", acts(a.text), v.parts["decision"], v.parts["whole"],
+                     a.decision_probability or 0.0, a.probability or 0.0, 0.0, v.sample.plan.decision == "act")
+            for v, a in answered]
+    return table(measure(held, np.array([a.confidence or 0.0 for _, a in answered])))

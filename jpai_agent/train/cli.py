@@ -10,13 +10,16 @@ from typing import Annotated, Any
 import typer
 
 train = typer.Typer(
-    help="Make the embedded model: data, pretrain, fit, quantize, eval.", no_args_is_help=True, add_completion=False
+    help="Make the embedded model: data, pretrain, fit, quantize, calibrate, eval, still, card.",
+    no_args_is_help=True, add_completion=False,
 )
 
+Figures = Annotated[Path | None, typer.Option(help="JSON file that figures for the model card are added to.")]
 Work = Annotated[Path, typer.Option(help="Folder of frames and training states.")]
 Minutes = Annotated[float, typer.Option(help="Wall time to train, restarts counted together.", min=0.0)]
 DEFAULT_WORK = Path(".cache/train")
 DEFAULT_MODEL = Path("models/embedded")
+DEFAULT_STILL = Path("test/vlm/unseen/no_motion.txt")
 WORLDS = {"cart": "yard", "car": "street"}
 ROBOTS = ("cart", "car")
 # folders' ending, share of the training's groups, share of questions that need no picture
@@ -143,7 +146,7 @@ def fit(
 
 @train.command()
 def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "joint", out: Path = Path("models/embedded")) -> None:
-    """Export the checkpoint, quantize it to int8 and check the export against it.
+    """Export the checkpoint, quantize it to int8 and check the export against it. Calibrate it next.
 
     Example: jpai train quantize --out models/embedded
     """
@@ -187,27 +190,93 @@ def evaluate_(
     robot: Annotated[str, typer.Option(help="cart, car or both")] = "both",
     questions: int = 1500,
     held_out: Annotated[bool, typer.Option(help="Ask in the words of the held-out authors.")] = False,
+    int8: Annotated[Path | None, typer.Option(help="Exported model, to set beside the checkpoint: models/embedded")] = None,
     failures: int = 40,
+    sheet: Annotated[Path | None, typer.Option(help="Folder for pictures of wrong answers, a sheet a robot.")] = None,
     threads: int = 1,
     out: Path | None = None,
+    figures: Figures = None,
 ) -> None:
     """Tables per robot, author, phenomenon, skill, decision and size in the picture, on validation frames.
 
-    Example: jpai train eval --robot car --questions 1500 --held-out
+    Example: jpai train eval --questions 1500 --held-out --int8 models/embedded --sheet .cache/train/sheets
     """
     _setup(threads)
+    from jpai_agent.train.calibrate import judge_confidence
+    from jpai_agent.train.card import evaluated, note
     from jpai_agent.train.evaluate import failures as wrong
     from jpai_agent.train.evaluate import report
+    from jpai_agent.train.exported import ask_again, embedded
     from jpai_agent.train.fit import evaluate_checkpoint
+    from jpai_agent.train.sheet import draw_sheet
 
+    backend = None if int8 is None else embedded(int8, threads)
     parts = []
     for course in courses_of(work, ROBOTS if robot == "both" else (_robot(robot),), held_out):
         verdicts = evaluate_checkpoint(checkpoint, course, questions)
-        parts.append(f"== {course.robot}\n{report(verdicts)}\n\n{wrong(verdicts, failures)}")
+        answered = [] if backend is None else ask_again(backend, verdicts)
+        part = f"== {course.robot}\n{report(verdicts, [verdict for verdict, _ in answered])}"
+        if answered and all(answer.confidence is not None for _, answer in answered):
+            part += f"\n-- confidence of the int8 model\n{judge_confidence(answered)}"
+        if sheet is not None:
+            name = sheet / f"{course.robot}_{'held_out' if held_out else 'validation'}.png"
+            part += f"\n{draw_sheet(verdicts, name)} wrong answers in {name}"
+        if figures is not None:
+            note(figures, evaluated(course.robot, held_out, verdicts, [verdict for verdict, _ in answered]))
+        parts.append(f"{part}\n\n{wrong(verdicts, failures)}")
     text = "\n\n".join(parts)
     typer.echo(text)
     if out is not None:
         out.write_text(text, encoding="utf-8")
+
+
+@train.command()
+def still(
+    work: Work = DEFAULT_WORK,
+    model: Annotated[Path, typer.Option(help="Exported model.")] = DEFAULT_MODEL,
+    lines: Annotated[Path, typer.Option(help="List of what must never move a robot, in groups by ## lines.")] = DEFAULT_STILL,
+    frames: Annotated[int, typer.Option(help="Validation frames that each line is said over.")] = 2,
+    failures: int = 40,
+    threads: int = 1,
+    figures: Figures = None,
+) -> None:
+    """Say what must never move a robot (nonsense, small talk, other languages) and count how often it would.
+
+    Example: jpai train still --frames 2
+    """
+    _setup(threads)
+    from jpai_agent.train import still as stillness
+    from jpai_agent.train.card import note
+    from jpai_agent.train.exported import embedded
+    from jpai_agent.train.frames import load_shard, shard_paths
+    from jpai_agent.world.robot import load_robot
+
+    backend, places, groups = embedded(model, threads), _places(), stillness.read_groups(lines)
+    for robot in ROBOTS:
+        shard = load_shard(shard_paths(work / f"val{_MIX[robot][0]}")[0])
+        shown = [shard.frames[i * len(shard) // frames].copy() for i in range(frames)]
+        heard = stillness.hear(backend, robot, groups, shown, places[robot])
+        needed = load_robot(robot).act_confidence
+        if figures is not None:
+            note(figures, {"still": {robot: stillness.shares(heard, needed)}})
+        typer.echo(f"== {robot}\n{stillness.report(heard, needed)}")
+        for one in [one for one in heard if one.carried_out(needed)][:failures]:
+            sure = "unknown" if one.confidence is None else f"{one.confidence:.2f}"
+            typer.echo(f"* {one.line}  [{one.group}, confidence {sure}]\n    {one.answer}")
+
+
+@train.command()
+def card(
+    figures: Annotated[Path, typer.Argument(help="JSON file that `eval --figures` and `still --figures` wrote.")],
+    model: Annotated[Path, typer.Option(help="Exported model, whose README.md gets the tables.")] = DEFAULT_MODEL,
+) -> None:
+    """Write the measured tables into the model card and the card into the model's manifest.
+
+    Example: jpai train card .cache/train/figures.json
+    """
+    from jpai_agent.train.card import write_card
+
+    typer.echo(write_card(model, json.loads(figures.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":

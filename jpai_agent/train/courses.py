@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 
 from jpai_agent.plan import SkillSpec
 from jpai_agent.train.batch import Question
-from jpai_agent.train.frames import FrameShard
+from jpai_agent.train.frames import FrameShard, load_shard, shard_paths
 from jpai_agent.train.losses import Batch
 from jpai_agent.train.sample import Sample
 
@@ -71,3 +71,17 @@ def needs_picture(question: Question) -> bool:
         or (sample.plan.reason == "not_found" and "map" not in sample.tags)
         or {"condition", "conditional"} & set(sample.tags)
     )
+
+
+def validation_samples(course: Course, count: int, per_frame: int = 2,
+                       seed: int = 7) -> Iterator[tuple[FrameShard, list[Sample]]]:
+    """`count` samples over the course's validation frames, shard by shard; always the same for a seed."""
+    rng, left = np.random.default_rng(seed), count
+    for path in shard_paths(course.validation):
+        shard = load_shard(path)
+        frames = min(len(shard), -(-left // per_frame))
+        samples = [s for frame in range(frames) for s in course.asks.samples(shard.record(frame), rng, per_frame)][:left]
+        yield shard, samples
+        left -= len(samples)
+        if left <= 0:
+            return

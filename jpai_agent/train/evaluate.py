@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from jpai_agent.train.tokenizer import PlanCodec
 from jpai_agent.train.trace import encode, gather_patches
 
 MAX_ANSWER = 120
+_ROW = 4
 _FOREIGN_SHARE = 0.6  # a point in a cell that another object fills at least this far is not on its own object
 
 PARTS = ("decision", "skills", "arguments", "labels", "point", "whole")
@@ -27,7 +28,10 @@ PARTS = ("decision", "skills", "arguments", "labels", "point", "whole")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One answer: PARTS by name ("point" where points were due); per point whether it hit, and its object's pixels."""
+    """One answer: PARTS by name ("point" where points were due); per point whether it hit, and its object's pixels.
+
+    `shard` has the frame that the sample is about.
+    """
 
     sample: Sample
     text: str
@@ -35,6 +39,7 @@ class Verdict:
     parts: Mapping[str, bool]
     points: tuple[bool, ...] = ()
     pixels: tuple[int, ...] = ()
+    shard: FrameShard | None = field(default=None, repr=False, compare=False)
 
 
 @torch.no_grad()
@@ -86,7 +91,7 @@ def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, Ski
     if pixels:
         parts["point"] = False
     if plan is None:
-        return Verdict(sample, text, plan, parts, (False,) * len(pixels), pixels)
+        return Verdict(sample, text, plan, parts, (False,) * len(pixels), pixels, shard)
     parts["decision"] = (plan.decision, plan.reason) == (want.decision, want.reason)
     parts["skills"] = parts["decision"] and [s.skill for s in plan.steps] == [s.skill for s in want.steps]
     points: list[bool] = [False] * len(pixels)
@@ -102,7 +107,7 @@ def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, Ski
         if pixels:
             parts["point"] = all(points)
         parts["whole"] = parts["arguments"] and all(points)
-    return Verdict(sample, text, plan, parts, tuple(points), pixels)
+    return Verdict(sample, text, plan, parts, tuple(points), pixels, shard)
 
 
 def _plain(step: Any) -> tuple[Any, ...]:
@@ -134,18 +139,24 @@ def evaluate(
     tokens_of: Callable[[np.ndarray], Tensor],
     batch: int = 64,
 ) -> list[Verdict]:
-    """Verdicts of all questions. `tokens_of` gives the image tokens `(n, 241, d)` of frame indices."""
-    ordered = sorted(questions, key=lambda q: len(q.prompt))
-    verdicts = []
+    """Verdicts of all questions, in their order. `tokens_of` gives the image tokens `(n, 241, d)` of frame indices.
+
+    Each frame is looked at once in a row of `_ROW` batches, in which questions of like length go together.
+    """
+    verdicts: dict[int, Verdict] = {}
     pad, bos = codec.vocabulary["<pad>"], codec.vocabulary["<s>"]
-    for start in range(0, len(ordered), batch):
-        part = ordered[start : start + batch]
-        frames, rows = np.unique([q.sample.frame for q in part], return_inverse=True)
+    for begin in range(0, len(questions), _ROW * batch):
+        row = range(begin, min(begin + _ROW * batch, len(questions)))
+        frames, which = np.unique([questions[i].sample.frame for i in row], return_inverse=True)
         with torch.no_grad():
-            tokens = tokens_of(frames)
-        for question, ids in zip(part, answer(model, tokens, rows.tolist(), part, pad, codec.eos, bos), strict=False):
-            verdicts.append(judge(question.sample, codec.decode(ids), shard, skills))
-    return verdicts
+            tokens = torch.cat([tokens_of(part) for part in np.array_split(frames, -(-len(frames) // batch))])
+        ordered = sorted(row, key=lambda i: len(questions[i].prompt))
+        for start in range(0, len(ordered), batch):
+            part = ordered[start : start + batch]
+            asked, rows = [questions[i] for i in part], [int(which[i - begin]) for i in part]
+            for i, ids in zip(part, answer(model, tokens, rows, asked, pad, codec.eos, bos), strict=True):
+                verdicts[i] = judge(questions[i].sample, codec.decode(ids), shard, skills)
+    return [verdicts[i] for i in range(len(questions))]
 
 
 def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
@@ -188,24 +199,30 @@ def groups(verdicts: Sequence[Verdict]) -> dict[str, dict[str, list[Verdict]]]:
     return sorted_by
 
 
-def report(verdicts: Sequence[Verdict]) -> str:
-    """Tables as text, in percent."""
+def report(verdicts: Sequence[Verdict], beside: Sequence[Verdict] = ()) -> str:
+    """Tables as text, in percent. `beside`: answers of the int8 export to the same questions, set beside those in fp32."""
     names = (*PARTS, "shy", "rash")
-    lines = [f"{'':26s}{'n':>6s}" + "".join(f"{name:>11s}" for name in names)]
+    told = {"decision": "int8 dec", "whole": "int8 whole"} if beside else {}
+    head = "".join(f"{name:>11s}" for name in (*names, *told.values()))
+    lines = [f"{'':26s}{'n':>6s}{head}"]
 
-    def row(title: str, part: Sequence[Verdict]) -> None:
-        table = rates(part)
-        cells = "".join(
-            f"{100 * table[name]:11.1f}" if table.get(name, float("nan")) == table.get(name) else f"{'–':>11s}"
-            for name in names
-        )
-        lines.append(f"{title[:26]:26s}{len(part):6d}{cells}")
+    def cells(part: Sequence[Verdict], columns: Iterable[str]) -> str:
+        table = rates(part) if part else {}
+        values = [table.get(name, float("nan")) for name in columns]
+        return "".join(f"{100 * value:11.1f}" if value == value else f"{'–':>11s}" for value in values)
 
-    row("all", verdicts)
+    lines.append(f"{'all':26s}{len(verdicts):6d}{cells(verdicts, names)}{cells(beside, told)}")
+    others = groups(beside)
     for name, parts in groups(verdicts).items():
         lines.append(f"-- by {name}")
-        for key in sorted(parts):
-            row(key, parts[key])
+        lines += [f"{key[:26]:26s}{len(parts[key]):6d}{cells(parts[key], names)}{cells(others[name].get(key, []), told)}"
+                  for key in sorted(parts)]
+    if beside:
+        lost = [a.parts["whole"] - b.parts["whole"] for a, b in zip(verdicts, beside, strict=True)]
+        error = 100 * float(np.std(lost)) / len(lost) ** 0.5
+        same = float(np.mean([a.text == b.text for a, b in zip(verdicts, beside, strict=True)]))
+        lines.append(f"int8 loses {100 * float(np.mean(lost)):.2f} points of whole plans (standard error {error:.2f}, "
+                     f"n {len(lost)}); {same:.1%} of the answers are the same to the letter")
     return "\n".join(lines)
 
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jpai_agent.skills import skills_for
-from jpai_agent.train.courses import Course
 from jpai_agent.train.evaluate import Verdict, judge
-from jpai_agent.train.frames import FrameShard, load_shard, shard_paths
+from jpai_agent.train.frames import FrameShard
 from jpai_agent.train.sample import Sample
 from jpai_agent.vlm import Exchange, PlanAnswer, PlanRequest, VlmBackend, VlmError, load_backend
 
 _ANSWERED = {True: '{"decision":"ask","steps":[],"reason":"ambiguous"}', False: '{"decision":"act"}'}
-
-
-def quiz(course: Course, count: int, per_frame: int = 2, seed: int = 7) -> Iterator[tuple[FrameShard, list[Sample]]]:
-    """`count` samples over the course's validation frames, shard by shard; always the same for a seed."""
-    rng, left = np.random.default_rng(seed), count
-    for path in shard_paths(course.validation):
-        shard = load_shard(path)
-        frames = min(len(shard), -(-left // per_frame))
-        samples = [s for frame in range(frames) for s in course.asks.samples(shard.record(frame), rng, per_frame)][:left]
-        yield shard, samples
-        left -= len(samples)
-        if left <= 0:
-            return
 
 
 def request_of(sample: Sample, picture: np.ndarray) -> PlanRequest:
@@ -48,6 +34,12 @@ def ask(backend: VlmBackend, shard: FrameShard, samples: Sequence[Sample]) -> li
             answer = PlanAnswer(str(error))
         answered.append((judge(sample, answer.text, shard, skills_for(sample.robot)), answer))
     return answered
+
+
+def ask_again(backend: VlmBackend, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, PlanAnswer]]:
+    """The model's answers to the questions of these verdicts, in their order."""
+    return [found for verdict in verdicts if verdict.shard is not None
+            for found in ask(backend, verdict.shard, [verdict.sample])]
 
 
 def embedded(folder: Path, threads: int = 1) -> Any:

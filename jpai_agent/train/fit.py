@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from jpai_agent.train.batch import COLORS_KNOWN, KINDS_KNOWN, Collator, Question
-from jpai_agent.train.courses import Asks, Course, Group, Quiz, needs_picture
+from jpai_agent.train.courses import Asks, Course, Group, Quiz, needs_picture, validation_samples
 from jpai_agent.train.dense import DenseHeads, dense_labels, dense_loss
 from jpai_agent.train.evaluate import Verdict, evaluate, rates
 from jpai_agent.train.frames import FrameShard, load_shard, shard_paths
@@ -355,21 +355,12 @@ def evaluate_checkpoint(
     model.eval()
     codec = PlanCodec(processor.tokenizer)
     collator = Collator(PromptCodec(processor.tokenizer), codec, codec.vocabulary["<s>"], codec.vocabulary["<pad>"])
-    rng, verdicts, left = np.random.default_rng(seed), [], count
-    for path in shard_paths(course.validation):
-        shard = load_shard(path)
-        samples = [
-            sample
-            for frame in range(min(len(shard), -(-left // per_frame)))
-            for sample in course.asks.samples(shard.record(frame), rng, per_frame)
-        ][:left]
+    verdicts: list[Verdict] = []
+    for shard, samples in validation_samples(course, count, per_frame, seed):
         questions = [question for question in map(collator.question, samples) if question is not None]
-        left -= len(samples)
 
         def tokens_of(frames: np.ndarray, pictures: np.ndarray = shard.frames) -> Tensor:
             return patch_embeddings(model, normalise(torch.tensor(pictures[frames])))[1]
 
         verdicts += evaluate(model, codec, questions, shard, course.skills, tokens_of)
-        if left <= 0:
-            break
     return verdicts

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop")
+BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "latency")
 
 
 def run(what: str, model_dir: Path | None = None, robot: str = "cart") -> dict[str, Any]:
@@ -36,6 +36,12 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart") -> dict[s
 
         what = "a stop word or an e-stop to the first zero on /cmd_vel, the graph running, model and twin busy"
         return {"what": what, **measure(), "machine": machine()}
+    if what == "latency":
+        from jpai_agent.nodes.losses import measure_losses
+        from jpai_agent.sim.report import machine
+
+        what = "a stop, or the loss of what the gate needs, to the first zero on /cmd_vel; the gate's process with a stand-in"
+        return {"what": what, **measure_losses(), "machine": machine()}
     raise ValueError(f"unknown bench {what!r}; known: episodes, {', '.join(BENCHES)}")
 
 

@@ -174,13 +174,25 @@ def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, who
 def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON object a line.")] = None,
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
-          what: Annotated[str, typer.Option(help="episodes, model, rehearsal, twin, simulation, driving or stop.")] = "episodes",
-          robot: Annotated[str, typer.Option(help="Whose rehearsal is timed: cart or car.")] = "cart") -> None:
+          what: Annotated[str, typer.Option(
+              help="episodes, faults, model, rehearsal, twin, simulation, driving, stop, latency.")] = "episodes",
+          robot: Annotated[str, typer.Option(help="Whose rehearsal is timed, whose faults are tried: cart or car.")] = "cart",
+          seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
+          only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None) -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description."""
     from rich.console import Console
 
     from jpai_agent import benches
 
+    if what == "faults":
+        from jpai_agent.nodes import faults
+
+        chosen = [f"--only={name}" for name in only or ()]
+        try:
+            code = faults.main([f"--robot={robot}", f"--seeds={seeds}", *chosen, *(["--json"] if as_json else [])])
+        except ValueError as error:
+            raise _fail(str(error), 2) from error
+        raise typer.Exit(code)
     if what != "episodes":
         try:
             figures = _with_model(lambda: benches.run(what, model, robot))

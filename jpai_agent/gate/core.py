@@ -50,7 +50,7 @@ class GateConfig:
 
     request_timeout_s: float = 0.25
     heartbeat_timeout_s: float = 0.2
-    sensor_timeouts_s: dict[str, float] = field(default_factory=lambda: {"odom": 0.35, "scan": 0.35, "depth/front": 0.42})
+    sensor_timeouts_s: dict[str, float] = field(default_factory=lambda: {"odom": 0.35, "scan": 0.35, "depth/front": 0.46})
     brakes_for: frozenset[str] = frozenset({"depth/front"})
     stamp_skew_s: float = 0.5
     clock_step_s: float = 0.5

@@ -132,10 +132,16 @@ def run(make: Callable[[], GraphNode], executor: Callable[[], Executor] = Single
     return 0
 
 
-def raise_priority() -> None:
-    """Go before everything else on this machine, where that is allowed (as root, or with CAP_SYS_NICE)."""
+def raise_priority(nice: int = FIRST_PRIORITY) -> None:
+    """Go before everything else on this machine, where that is allowed (as root, or with CAP_SYS_NICE).
+
+    Where Linux shares its cores among sessions (autogroup), a process's niceness counts within its session alone: the session's
+    is set too. So this is for a process that has a session of its own, as the graph's have.
+    """
     with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice))
 
 
 def seconds(stamp: object) -> float:

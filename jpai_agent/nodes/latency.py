@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,8 +199,7 @@ def measure(
             load = {key: driver.load[key] - before.get(key, 0) for key in driver.load}
         finally:
             driver.close()
-            with suppress(PermissionError):
-                os.setpriority(os.PRIO_PROCESS, 0, before_priority)
+            raise_priority(before_priority)
     both = [*taken["stop_word"], *taken["estop"]]
     return {name: _summary(values) for name, values in (*taken.items(), ("all", both))} | {"load": load}
 

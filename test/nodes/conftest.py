@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
@@ -70,5 +69,4 @@ def graph(monkeypatch, tmp_path):
         node.destroy_node()
     context.try_shutdown()
     release_domain(domain)
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, priority)
+    raise_priority(priority)

@@ -1,0 +1,429 @@
+"""Ways to put a fault into what surrounds a gate; the table of faults is made of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool, String
+
+from jpai_agent.gate.nearfield import NearConfig, stopping_m
+from jpai_agent.nodes.base import seconds, stamp_of
+from jpai_agent.nodes.fault_bench import GateBench
+from jpai_msgs.msg import ExecutorStatus
+
+Rng = np.random.Generator
+Inject = Callable[[GateBench, Rng], None]
+
+
+def stamped(message: Any, offset_s: float) -> Any:
+    where = message if isinstance(message, ExecutorStatus) else message.header
+    where.stamp = stamp_of(max(0.0, seconds(where.stamp) + offset_s))
+    return message
+
+
+def bend(stream: str, how: Callable[[GateBench, Rng], Callable[[Any], list[Any]]]) -> Inject:
+    """A fault that turns the messages of a stream into others."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        bench.stand_in.bends[stream] = how(bench, rng)
+
+    return inject
+
+
+def silent(*streams: str) -> Inject:
+    """Nothing comes any more."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            bench.stand_in.bends[stream] = lambda message: []
+
+    return inject
+
+
+def changed(stream: str, change: Callable[[Any, Rng], Any]) -> Inject:
+    """Each message is altered."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        def altered(message: Any) -> list[Any]:
+            change(message, rng)
+            return [message]
+
+        return altered
+
+    return bend(stream, how)
+
+
+def off_clock(stream: str, offset_s: float) -> Inject:
+    """Each message's stamp is off."""
+    return changed(stream, lambda message, rng: stamped(message, offset_s))
+
+
+def frozen(stream: str) -> Inject:
+    """The same content again and again, with fresh stamps."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        kept: list[Any] = []
+
+        def same(message: Any) -> list[Any]:
+            kept.append(deepcopy(message))
+            copy = deepcopy(kept[0])
+            copy.header.stamp = message.header.stamp
+            return [copy]
+
+        return same
+
+    return bend(stream, how)
+
+
+def picture(make: Callable[[tuple[int, int], Rng], np.ndarray]) -> Inject:
+    """Depth frames of something else, with fresh stamps."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        camera = bench.robot.camera("front")
+        shape = (camera.depth_height_px, camera.depth_width_px)
+        return lambda message: [bench.stand_in.depth_msg(make(shape, rng))]
+
+    return bend("depth", how)
+
+
+def request(v: float, w: float, offset_s: float = 0.0) -> Inject:
+    """Requests for something else."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        return lambda message: [bench.stand_in.request_msg(v, w, offset_s)]
+
+    return bend("request", how)
+
+
+def flood(bench: GateBench, rng: Rng) -> None:
+    """Requests as fast as they can be sent."""
+    bench.stand_in.request_hz = 1000.0
+
+
+def tripled(*streams: str) -> Inject:
+    """Each message comes three times."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            bench.stand_in.bends[stream] = lambda message: [message, deepcopy(message), deepcopy(message)]
+
+    return inject
+
+
+def delayed(streams: tuple[str, ...], by_s: float) -> Inject:
+    """Every message comes later."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        waiting: list[tuple[float, Any]] = []
+
+        def late(message: Any) -> list[Any]:
+            waiting.append((bench.stand_in.now_s + by_s, message))
+            due = [m for at_s, m in waiting if at_s <= bench.stand_in.now_s]
+            del waiting[: len(due)]
+            return due
+
+        return late
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            bench.stand_in.bends[stream] = how(bench, rng)
+
+    return inject
+
+
+def replayed(*streams: str) -> Inject:
+    """The newest message is sent again and again as it was, nothing new."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            kept: list[Any] = []
+
+            def again(message: Any, kept: list[Any] = kept) -> list[Any]:
+                kept.append(deepcopy(message))
+                return [deepcopy(kept[0])]
+
+            bench.stand_in.bends[stream] = again
+
+    return inject
+
+
+def dropped(streams: tuple[str, ...], share: float) -> Inject:
+    """Some messages are lost."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            bench.stand_in.bends[stream] = lambda message: [] if rng.random() < share else [message]
+
+    return inject
+
+
+def swapped(*streams: str) -> Inject:
+    """Every other message overtakes the one before."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for stream in streams:
+            kept: list[Any] = []
+
+            def overtake(message: Any, kept: list[Any] = kept) -> list[Any]:
+                kept.append(message)
+                if len(kept) < 2:
+                    return []
+                pair = [kept[1], kept[0]]
+                kept.clear()
+                return pair
+
+            bench.stand_in.bends[stream] = overtake
+
+    return inject
+
+
+def clock(step_s: float = 0.0, rate: float = 1.0) -> Inject:
+    """The ROS clock steps, or runs at another rate."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        bench.stand_in.tell_time(step_s)
+        bench.stand_in.clock_rate = rate
+
+    return inject
+
+
+def both(*faults: Inject) -> Inject:
+    """One after the other."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for fault in faults:
+            fault(bench, rng)
+
+    return inject
+
+
+def says(text: str) -> Inject:
+    """Somebody says something while it drives."""
+    return lambda bench, rng: bench.stand_in.words.publish(String(data=text))
+
+
+def presses(*pressed: bool) -> Inject:
+    """The e-stop tells these states, one after the other."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        for state in pressed:
+            bench.stand_in.estop.publish(Bool(data=state))
+
+    return inject
+
+
+def unplugged(bench: GateBench, rng: Rng) -> None:
+    """The e-stop device says nothing any more."""
+    bench.stand_in.fitted_estop = False
+
+
+def intrudes(topic: str, kind: type, qos: QoSProfile, make: Callable[[GateBench], Any] | None = None) -> Inject:
+    """Somebody else publishes, and says what he likes."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        publisher = bench.intrude(topic, kind, qos)
+        if make is not None:
+            for _ in range(20):
+                publisher.publish(make(bench))
+
+    return inject
+
+
+def unheard(bench: GateBench, rng: Rng) -> None:
+    """The executor's requests go out with a quality of service that the gate does not take."""
+    stand_in = bench.stand_in
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    other = bench.intrude("/jpai/cmd_vel_request_unheard", TwistStamped, best_effort)
+
+    def aside(message: Any) -> list[Any]:
+        other.publish(message)
+        return []
+
+    stand_in.bends["request"] = aside
+
+
+def freezes(bench: GateBench, rng: Rng) -> None:
+    """The gate's process stands still."""
+    bench.freeze()
+
+
+def frozen_for(seconds: float) -> Inject:
+    """The gate's process stands still for so long."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        bench.freeze()
+        bench.wait(seconds)
+        bench.wake()
+
+    return inject
+
+
+def dies(bench: GateBench, rng: Rng) -> None:
+    """The gate's process ends without a word."""
+    bench.kill()
+
+
+def restarts(spoil: Callable[[GateBench], None] | None = None) -> Inject:
+    """The gate dies and comes up again, after something was done to what it keeps."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        bench.kill()
+        if spoil is not None:
+            spoil(bench)
+        bench.start()
+
+    return inject
+
+
+def spoils(data: bytes) -> Inject:
+    """What the gate keeps on the disk is damaged while it is down."""
+
+    def write(bench: GateBench) -> None:
+        next(bench.state_dir.glob("gate-*.json")).write_bytes(data)
+
+    return restarts(write)
+
+
+def no_room(then_stops: bool) -> Inject:
+    """Nothing can be written any more; then another plan comes, or the e-stop."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        hard = resource.prlimit(bench.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(bench.pid, resource.RLIMIT_FSIZE, (0, hard))
+        if then_stops:
+            bench.stand_in.estop.publish(Bool(data=True))
+        else:
+            bench.stand_in.new_plan()
+
+    return inject
+
+
+def hog(bench: GateBench, rng: Rng) -> None:
+    """All cores are busy for a while; the e-stop is pressed meanwhile."""
+    children = []
+    for _ in range((os.cpu_count() or 1) * 2):
+        child = os.fork()
+        if child == 0:
+            resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+            while True:
+                pass
+        children.append(child)
+    bench.wait(0.3)
+    bench.stand_in.commands.clear()
+    bench.stand_in.estop.publish(Bool(data=True))
+    bench.run(lambda: not bench.stand_in.drives, 1.0)
+    for child in children:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+def old_plan(bench: GateBench, rng: Rng) -> None:
+    """A stop, then the executor goes on with the plan that was stopped."""
+    bench.stand_in.stop_messages.publish(String(data="button"))
+
+
+def late_plan(bench: GateBench, rng: Rng) -> None:
+    """A plan that was accepted before the stop was heard of arrives after it."""
+    stand_in = bench.stand_in
+    known = stand_in.stops
+    stand_in.stop_messages.publish(String(data="button"))
+    bench.run(lambda: stand_in.stops > known, 1.0)
+    stand_in.plan_id, stand_in.stops_known = f"plan-{int(stand_in.plan_id.split('-')[1]) + 1}", known
+
+
+def obstacle(sensor: str, beyond: float) -> Inject:
+    """Something stands ahead, at this share of the room that braking needs."""
+
+    def inject(bench: GateBench, rng: Rng) -> None:
+        robot = bench.robot
+        room = stopping_m(abs(bench.stand_in.speed[0]), robot.limits.emergency_brake_mps2, NearConfig())
+        bench.stand_in.obstacle_m[sensor] = robot.front_m + room * beyond
+
+    return inject
+
+
+def other_frame(message: Any, rng: Rng) -> None:
+    """A stream calls itself another one."""
+    message.header.frame_id = "camera_rear"
+
+
+def assigned(path: str, value: float) -> Callable[[Any, Rng], None]:
+    """One number of a message is another."""
+    *way, last = path.split(".")
+
+    def change(message: Any, rng: Rng) -> None:
+        for name in way:
+            message = getattr(message, name)
+        setattr(message, last, value)
+
+    return change
+
+
+def shifted(path: str, by: float) -> Callable[[Any, Rng], None]:
+    """One number of a message is off."""
+    *way, last = path.split(".")
+
+    def change(message: Any, rng: Rng) -> None:
+        for name in way:
+            message = getattr(message, name)
+        setattr(message, last, getattr(message, last) + by)
+
+    return change
+
+
+def turned(by_rad: float) -> Callable[[Any, Rng], None]:
+    """The heading of odometry is off."""
+
+    def change(message: Any, rng: Rng) -> None:
+        q = message.pose.pose.orientation
+        yaw = 2 * math.atan2(q.z, q.w) + by_rad
+        q.z, q.w = math.sin(yaw / 2), math.cos(yaw / 2)
+
+    return change
+
+
+def malformed(
+    encoding: str = "32FC1", width: int = 0, height: int = 0, cut: int = 0, step: int = 0
+) -> Callable[[Any, Rng], None]:
+    """A picture that does not add up: another encoding or size, rows of a wrong length, bytes missing."""
+
+    def change(message: Any, rng: Rng) -> None:
+        message.encoding = encoding
+        message.width, message.height = width or message.width, height or message.height
+        message.step += step
+        if cut:
+            message.data = message.data[:-cut]
+        if width:
+            message.step = width * 4
+            message.data = bytes(min(message.step * message.height, 8_000_000))
+
+    return change
+
+
+def spoilt_scan(kind: str) -> Inject:
+    """The lidar is covered (no answer from any beam), or its turn is cut short."""
+
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        def covered(message: Any) -> list[Any]:
+            scan = bench.stand_in.scan()
+            scan.ranges_m[...] = math.nan
+            return [bench.stand_in.scan_msg(scan)]
+
+        def short(message: Any) -> list[Any]:
+            if hasattr(message, "ranges"):
+                message.ranges = message.ranges[:0]
+            else:
+                message.data = message.data[: len(message.data) // 2]
+            return [message]
+
+        return covered if kind == "covered" else short
+
+    return bend("scan", how)

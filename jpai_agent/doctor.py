@@ -12,7 +12,8 @@ from typing import Any
 
 from jpai_agent.world.machine import cpu_name, usable_cores
 
-PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq")
+PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq",
+            "cryptography")
 # of the vehicle interfaces that a robot's file may name, the ROS packages that they need
 INTERFACES = {"ackermann": ("ackermann_msgs",),
               "autoware": ("autoware_control_msgs", "autoware_vehicle_msgs", "autoware_adapi_v1_msgs")}

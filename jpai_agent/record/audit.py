@@ -125,9 +125,10 @@ def parse_record(line: bytes) -> Record | None:
     """The record of a line; None when it is none."""
     try:
         values = json.loads(line.decode("utf-8"))
-    except ValueError:
+        # there is one way to write a record: another one of the same content is none
+        return Record(**values) if _like(values, _RECORD) and canonical(values) == line else None
+    except (ValueError, RecursionError):
         return None
-    return Record(**values) if _like(values, _RECORD) else None
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:

@@ -108,7 +108,9 @@ def trusted(folder: Path | None = None) -> Mapping[str, str]:
 def genuine(public: str, signature: str, signed: bytes) -> bool:
     """The signature (hex) over these bytes was made with the private half of this public key (hex)."""
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), signed)
+        raw = bytes.fromhex(signature)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(raw, signed)
     except (InvalidSignature, ValueError):
         return False
-    return True
+    # there is one way to write it
+    return raw.hex() == signature

@@ -208,6 +208,19 @@ def test_every_byte_counts(log: Path) -> None:
         assert not examined(log).whole, f"byte {at}"
 
 
+@pytest.mark.parametrize("rewrite", [lambda line: line.replace(b'"sig":"', b'"sig": "'),
+                                     lambda line: line[:-60] + line[-60:].upper().replace(b'"SIG"', b'"sig"'),
+                                     lambda line: line.replace("番".encode(), b"\\u756a"),
+                                     lambda line: line.replace(b'"turn":4', b'"turn":NaN'),
+                                     lambda line: b"[" * 100_000 + b"\n"])
+def test_the_same_content_written_otherwise_is_found(log: Path, rewrite: Callable[[bytes], bytes]) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    altered = rewrite(lines[4])
+    assert altered != lines[4]
+    log.write_bytes(b"".join([*lines[:4], altered, *lines[5:]]))
+    assert not examined(log).whole
+
+
 def test_a_missing_or_altered_checkpoint_is_found(log: Path) -> None:
     path = checkpoint_path(log)
     values = json.loads(path.read_text())

@@ -243,6 +243,7 @@ def try_fault(bench: GateBench, fault: Fault, seed: int) -> Result:
     stand_in = bench.stand_in
     bench.drive()
     bench.wait(float(rng.uniform(0.0, 0.2)))
+    stand_in.longest_tick_s = 0.0
     begun_s = time.monotonic()
     fault.inject(bench, rng)
     done_s = time.monotonic()
@@ -260,6 +261,9 @@ def try_fault(bench: GateBench, fault: Fault, seed: int) -> Result:
         took_s, wrong = _stops(bench, fault, begun_s, done_s)
     if fault.expect in ("held", "latched") and not wrong:
         wrong = _stays(bench, fault)
+    if wrong:
+        # a gate that the machine has kept waiting is another matter than one that was wrong
+        wrong.append(f"longest tick {stand_in.longest_tick_s:.3f} s")
     detail = "; ".join(wrong)
     return Result(fault.name, fault.row, bench.robot.name, seed, fault.expect, fault.deadline_s, not wrong,
                   None if took_s is None else round(took_s, 4), detail)

@@ -69,7 +69,7 @@ class ToldModel:
 
     def __init__(self, robot: str) -> None:
         self.sound = self.text = plan_text(robot)
-        self.takes_s = 0.0
+        self.takes_s, self.asked = 0.0, 0
         self.awake = threading.Event()
 
     def mend(self) -> None:
@@ -81,6 +81,7 @@ class ToldModel:
     def plan(self, request: PlanRequest) -> PlanAnswer:
         """What it is told to say."""
         request.check()
+        self.asked += 1
         if self.takes_s:
             self.awake.wait(self.takes_s)
         return PlanAnswer(self.text, model=self.name)
@@ -113,13 +114,13 @@ class GraphBench:
         self.commands: list[tuple[float, float, float]] = []
         self.replies: list[str] = []
         self.gate: GateStatus | None = None
-        self.speed_mps = 0.0
+        self.speed_mps = self.longest_tick_s = 0.0
         self.bend_frame: Callable[[Image], Image | None] = lambda message: message
         self._last: tuple[float, float, float] = (0.0, 0.0, 0.0)
         self._frozen: set[int] = set()
         listen, speak = self.node.create_subscription, self.node.create_publisher
         listen(TwistStamped, topics.CMD_VEL, self._on_command, topics.COMMAND)
-        listen(GateStatus, topics.GATE_STATUS, lambda m: setattr(self, "gate", m), topics.LATCHED)
+        listen(GateStatus, topics.GATE_STATUS, self._on_gate, topics.LATCHED)
         listen(Reply, topics.REPLY, lambda m: self.replies.append(m.text), topics.WORDS)
         listen(Odometry, topics.ODOM, lambda m: setattr(self, "speed_mps", m.twist.twist.linear.x), topics.SENSOR)
         listen(Image, RAW, self._on_frame, topics.FRAMES)
@@ -165,6 +166,9 @@ class GraphBench:
     def _on_command(self, message: TwistStamped) -> None:
         self._last = (time.monotonic(), message.twist.linear.x, message.twist.angular.z)
         self.commands.append(self._last)
+
+    def _on_gate(self, message: GateStatus) -> None:
+        self.gate, self.longest_tick_s = message, max(self.longest_tick_s, message.longest_tick_s)
 
     def _on_frame(self, message: Image) -> None:
         bent = self.bend_frame(message)
@@ -276,6 +280,8 @@ class GraphFault:
         spoils_graph: A process is gone after it: the next fault needs another graph.
         robots: For which it is.
         says: What is said, where it is to stay still.
+        asks_model: The model must have been asked, or nothing was tried.
+        before: Puts in what is wrong already when the fault comes; the deadline counts from then.
     """
 
     name: str
@@ -286,6 +292,8 @@ class GraphFault:
     spoils_graph: bool = False
     robots: Sequence[str] = ("cart", "car")
     says: str = WORDS
+    asks_model: bool = False
+    before: Callable[[GraphBench, np.random.Generator], None] | None = None
 
 
 def try_graph_fault(bench: GraphBench, fault: GraphFault, seed: int) -> Result:
@@ -296,6 +304,9 @@ def try_graph_fault(bench: GraphBench, fault: GraphFault, seed: int) -> Result:
     if fault.expect == "zero":
         bench.drive()
         bench.wait(float(rng.uniform(0.0, 0.3)))
+        if fault.before is not None:
+            fault.before(bench, rng)
+        bench.longest_tick_s = 0.0
         begun_s = time.monotonic()
         fault.inject(bench, rng)
         if not bench.run(lambda: not bench.drives, fault.deadline_s + 5.0):
@@ -311,11 +322,16 @@ def try_graph_fault(bench: GraphBench, fault: GraphFault, seed: int) -> Result:
     else:
         bench.rest()
         fault.inject(bench, rng)
+        asked = bench.model.asked
         bench.say(fault.says)
         bench.run(lambda: bench.drives, 1.0)
-        bench.run(lambda: bench.drives or bench.replies, ANSWERS_WITHIN_S if not wrong else 0.0)
+        bench.run(lambda: bench.drives or bench.replies, ANSWERS_WITHIN_S)
         bench.wait(0.6)
+        if fault.asks_model and bench.model.asked == asked:
+            wrong.append("the model was not asked")
         if any(v or w for _, v, w in bench.commands):
             wrong.append("it moved")
+    if wrong:
+        wrong.append(f"longest tick {bench.longest_tick_s:.3f} s")
     return Result(fault.name, fault.row, bench.robot, seed, fault.expect, fault.deadline_s, not wrong,
                   None if took_s is None else round(took_s, 4), "; ".join(wrong))

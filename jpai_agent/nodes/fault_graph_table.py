@@ -108,6 +108,23 @@ def _late(offset_s: int) -> Callable[[Image], Image]:
     return change
 
 
+def _frozen(bench: GraphBench, rng: Rng) -> None:
+    """The camera goes on with the picture that the agent has just seen; what was said then is answered by a question."""
+    kept: list[Image] = []
+
+    def same(message: Image) -> Image:
+        kept.append(message)
+        message.data = kept[0].data
+        return message
+
+    bench.bend_frame = same
+    bench.model.text = '{"decision":"ask","steps":[],"reason":"incomplete"}'
+    bench.say("あれ")
+    bench.run(lambda: bench.replies, 10.0)
+    bench.model.text = bench.model.sound
+    bench.replies.clear()
+
+
 def _freezes(name: str) -> Inject:
     return lambda bench, rng: bench.freeze(name)
 
@@ -124,16 +141,11 @@ def _hears(text: str) -> Inject:
     return lambda bench, rng: bench.say(text)
 
 
-def _thinks_then(then: Inject) -> Inject:
-    """The model hangs over something that was said; then something else comes."""
-
-    def inject(bench: GraphBench, rng: Rng) -> None:
-        bench.model.takes_s = 60.0
-        bench.say("あれもお願い")
-        bench.wait(0.3)
-        then(bench, rng)
-
-    return inject
+def _thinks(bench: GraphBench, rng: Rng) -> None:
+    """The model hangs over something that was said."""
+    bench.model.takes_s = 60.0
+    bench.say("あれもお願い")
+    bench.wait(0.3)
 
 
 def _presses(bench: GraphBench, rng: Rng) -> None:
@@ -153,18 +165,20 @@ def graph_faults(robot: str) -> list[GraphFault]:
 
 def _all(robot: str) -> Iterator[GraphFault]:
     for what, text in _plans(_GO if robot == "cart" else _DRIVE).items():
-        yield GraphFault(f"plan {what}", "plan JSON", _answers(text))
+        # after an answer of 40 MB the client and the server need a new connection
+        yield GraphFault(f"plan {what}", "plan JSON", _answers(text), asks_model=True, spoils_graph="million" in what)
     row = "model"
     for seconds in (7.0, 60.0):
         yield GraphFault(f"model takes {seconds:.0f} s", row, _takes(seconds))
-    yield GraphFault("model hangs, then the stop word", row, _thinks_then(_hears("止まれ")), "zero", 0.3)
-    yield GraphFault("model hangs, then the e-stop", row, _thinks_then(_presses), "zero", 0.3)
+    yield GraphFault("model hangs, then the stop word", row, _hears("止まれ"), "zero", 0.2, before=_thinks)
+    yield GraphFault("model hangs, then the e-stop", row, _presses, "zero", 0.2, before=_thinks)
     row = "camera"
     for name, change in (("black", _even(0)), ("white", _even(255)), ("grey", _even(128)), ("cut short", _cut),
                          ("of wrong rows", _wide), ("of 8 by 8", _small), ("mono16", _encoded("mono16")),
                          ("jpeg", _encoded("jpeg")),
                          ("an hour old", _late(-3600)), ("that never come", lambda message: None)):
         yield GraphFault(f"colour frames {name}", row, _frames(change))
+    yield GraphFault("colour frames frozen, fresh stamps", row, _frozen)
     row = "instruction"
     for name, text in (("of 10 MB", "あ" * 3_500_000), ("of nothing", ""), ("of blanks and marks", " \u200b\u202e "),
                        ("of 501 characters", "行" * 501)):

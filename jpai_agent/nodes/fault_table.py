@@ -184,7 +184,7 @@ def _estop() -> Iterator[Fault]:
 def _host() -> Iterator[Fault]:
     row = "host"
     yield Fault("gate stands still (SIGSTOP)", row, freezes, deadline_s=0.65)
-    yield Fault("gate stands still for 1.6 s and wakes", row, frozen_for(1.6), "held", 0.65, "late")
+    yield Fault("gate stands still for 1.6 s and wakes", row, frozen_for(1.6), "held", 0.65)
     yield Fault("gate killed", row, dies, deadline_s=0.65)
     yield Fault("all cores busy, then the e-stop", row, hog, "latched", 0.6, "e-stop")
     row = "disk"

@@ -131,8 +131,8 @@ def unsafe_plans(trial: Trial) -> Iterable[Result]:
                  [line for line in wrong if line.startswith("safe")])
 
 
-def gate_faults(trial: Trial) -> Iterable[Result]:
-    """Faults put into the real gate's process, each with what must follow; needs ROS 2."""
+def fault_table(trial: Trial) -> Iterable[Result]:
+    """Faults put around the real gate and into the whole graph, each with what must follow; needs ROS 2."""
     from rich.console import Console
 
     from jpai_agent.nodes import faults
@@ -146,7 +146,7 @@ def gate_faults(trial: Trial) -> Iterable[Result]:
     yield Result("faults", figures["tried"], len(wrong), {"by_fault": figures["by_fault"]}, wrong)
 
 
-CHECKS: Mapping[str, Check] = {"plans": unsafe_plans, "faults": gate_faults, "suites": suites}
+CHECKS: Mapping[str, Check] = {"plans": unsafe_plans, "faults": fault_table, "suites": suites}
 
 
 def bars() -> Mapping[str, Any]:

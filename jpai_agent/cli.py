@@ -175,10 +175,12 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, model, rehearsal, twin, simulation, driving, stop, latency.")] = "episodes",
+              help="episodes, faults, unsafe, model, rehearsal, twin, simulation, driving, stop, latency.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal is timed, whose faults are tried: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
-          only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None) -> None:
+          only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,
+          n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; 0: as many as each has.")] = 0,
+          seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0) -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description."""
     from rich.console import Console
 
@@ -193,6 +195,21 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         except ValueError as error:
             raise _fail(str(error), 2) from error
         raise typer.Exit(code)
+    if what == "unsafe":
+        from jpai_agent.sim.unsafe import run_unsafe, table
+
+        try:
+            figures = run_unsafe(robot, n or 300, seed, jobs=jobs)
+        except ValueError as error:
+            raise _fail(str(error), 2) from error
+        typer.echo(json.dumps(figures, ensure_ascii=False) if as_json else "\n".join(table(figures)))
+        raise typer.Exit(1 if figures["unsafe"]["executed"] else 0)
+    if what == "twin" and (n or seed):
+        from jpai_agent.sim.discrimination import bench_discrimination
+
+        figures = bench_discrimination(n or 100, seed, jobs=max(jobs, 1))
+        typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))
+        return
     if what != "episodes":
         try:
             figures = _with_model(lambda: benches.run(what, model, robot))

@@ -17,19 +17,16 @@ import numpy as np
 
 from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
-from jpai_agent.control import ProgramError, compile_program
 from jpai_agent.graph import demo_scene, robot_for
 from jpai_agent.perception import Perception
-from jpai_agent.plan import parse_plan
 from jpai_agent.record import Captions, RunRecorder, VideoWriter
 from jpai_agent.record import failure_picture as draw_failure
 from jpai_agent.sim.episode import Episode, Expectation, Light, Turn
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.sim.runner import AgentContext, AgentFactory, Course, EpisodeResult, run_episode
-from jpai_agent.skills import skills_for
 from jpai_agent.train.scenes import random_scene
-from jpai_agent.twin.rehearse import rehearse
-from jpai_agent.twin.verdict import Binding, Verdict
+from jpai_agent.twin.validate import read_plan, validate
+from jpai_agent.twin.verdict import Verdict
 from jpai_agent.vlm import VlmError, default_model_dir, load_backend, read_manifest, verify
 from jpai_agent.vlm.manifest import MANIFEST
 from jpai_agent.world.map import load_map
@@ -234,10 +231,7 @@ def rehearse_plan(text: str, world: str, seed: int, rollouts: int) -> Verdict:
     """
     episode = free_episode(world, seed, ["-"])
     robot, world_map = load_robot(episode.robot), load_map(world).with_landmarks(episode.objects)
-    places = tuple(place.id for place in world_map.places)
-    plan = parse_plan(text, skills_for(robot.name), cameras=tuple(c.name for c in robot.cameras), places=places)
-    if plan.decision != "act":
-        raise ValueError(f"the plan does not act: {plan.decision}, {plan.reason}")
+    plan = read_plan(text, robot, world_map)
     perception = Perception(robot, world_map)
     with SimRobot(robot, world, episode.objects, robot_pose=episode.robot_pose, lights=episode.lights,
                   seed=seed) as simulated:
@@ -254,12 +248,7 @@ def rehearse_plan(text: str, world: str, seed: int, rollouts: int) -> Verdict:
             if found is None:
                 raise ValueError(f"step {index}: nothing stands at its point")
             targets[index] = found
-    try:
-        program = compile_program(plan.steps, targets, scene, robot, world_map)
-    except ProgramError as error:
-        raise ValueError(f"{error.reason}: {error}") from error
-    binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), robot.sha256, "")
-    return rehearse(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed)
+    return validate(text, targets, scene, robot, world_map, rollouts=rollouts, seed=seed).verdict
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from jpai_agent import checks, playing
 from jpai_agent.cli import app
 from jpai_agent.control import ProgramError
+from jpai_agent.twin import validate as validating
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.manifest import write_manifest
 
@@ -280,7 +281,7 @@ def test_a_plan_that_no_way_leads_to_is_told(tmp_path: Path, monkeypatch: pytest
     def no_way(*arguments: Any, **options: Any) -> None:
         raise ProgramError("no_road", "no road goes left there")
 
-    monkeypatch.setattr(playing, "compile_program", no_way)
+    monkeypatch.setattr(validating, "compile_program", no_way)
     refused(jpai("rehearse", written(tmp_path / "plan.json", WAIT)), 2, "no_road", "no road goes left")
 
 
@@ -293,15 +294,15 @@ def test_a_plan_is_read_from_standard_input_too() -> None:
 def test_a_plan_that_does_not_pass_is_told_by_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    truly = playing.rehearse
-    monkeypatch.setattr(playing, "rehearse", lambda *a, **o: replace(truly(*a, **o), status="fail", reason="collision"))
+    truly = validating.rehearse
+    monkeypatch.setattr(validating, "rehearse", lambda *a, **o: replace(truly(*a, **o), status="fail", reason="collision"))
     result = jpai("rehearse", "--rollouts", 2, written(tmp_path / "plan.json", WAIT))
     assert result.exit_code == 1
     assert json.loads(result.stdout)["reason"] == "collision"
 
 
 @pytest.mark.parametrize(("content", "said"), [
-    ("", ""), ("{", ""), ("```json\n{}\n```", "fence"), ({"decision": "ask", "steps": [], "reason": "ambiguous"}, "does not act"),
+    ("", ""), ("{", ""), ("```json\n{}\n```", "fence"), ({"decision": "ask", "steps": [], "reason": "ambiguous"}, "does nothing"),
     (WAIT | {"steps": [{"skill": "fly"}]}, "fly"), (WAIT | {"steps": [{"skill": "go_to", "target": {"place": "moon"}}]}, "moon"),
     (WAIT | {"steps": [{"skill": "move", "distance_m": 10.0}] * 4}, "step"),
     (WAIT | {"steps": [{"skill": "go_to", "target": {"camera": "front", "point": [500, 0]}}]}, "step 0"),

@@ -173,8 +173,10 @@ class Executor:
     def rehearsed(self, verdict: Verdict, scene: Scene) -> None:
         """The rest of the running program has passed again, in a newer scene.
 
-        Raises NotPermitted when it has not, or the verdict is void, was used before, or is on another program, plan or robot.
+        Raises NotPermitted when it has not, or the verdict is void, altered, was used, or is on another program, plan or robot.
         """
+        if not verdict.genuine:
+            raise NotPermitted(f"verdict {verdict.id} was altered")
         if not verdict.passed:
             raise NotPermitted(f"verdict {verdict.id} is {verdict.status}: {verdict.reason}")
         if self.run is not None:

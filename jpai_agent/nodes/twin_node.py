@@ -13,20 +13,26 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from jpai_agent.control import Program, ProgramError, compile_program
+from jpai_agent.control import Program
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, answer_of, run
 from jpai_agent.nodes.scenes import SceneMemory
-from jpai_agent.plan import ActionPlan, PlanError, parse_plan
-from jpai_agent.skills import skills_for
-from jpai_agent.twin.rehearse import rehearse
-from jpai_agent.twin.verdict import Binding, Verdict
-from jpai_agent.world.scene import GroundedTarget, Scene
+from jpai_agent.plan import ActionPlan
+from jpai_agent.twin.validate import Refused, checked, validate
+from jpai_agent.twin.verdict import Verdict
+from jpai_agent.world.scene import GroundedTarget
 from jpai_msgs.msg import ErrorCode
 from jpai_msgs.msg import Verdict as VerdictMsg
 from jpai_msgs.srv import ResolveTarget, ValidatePlan
 
 RESOLVE_WITHIN_S = 2.0
+# far more than any program that can be checked
+MOST_PROGRAM_CHARS = 4_000_000
+_CODES = {
+    "parse": ErrorCode.PLAN_INVALID,
+    "compile": ErrorCode.REHEARSAL_FAILED,
+    "program": ErrorCode.PROGRAM_INVALID,
+}
 # the pictures show so many rollouts
 SHOWN = 16
 
@@ -46,7 +52,6 @@ class TwinNode(GraphNode):
         super().__init__("twin_node", **options)
         self._rollouts: int = self.declare_parameter("rollouts", 0).value
         self._seed: int = self.declare_parameter("seed", 0).value
-        self._skills = skills_for(self.robot.name)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Announce the service; the client has a group of its own, as it is used from within."""
@@ -76,10 +81,11 @@ class TwinNode(GraphNode):
         if not verdict.passed:
             failed = verdict.status == "fail"
             response.error_code = ErrorCode.REHEARSAL_FAILED if failed else ErrorCode.REHEARSAL_INVALID
-            response.error_msg = verdict.reason
+            response.error_msg = f"{verdict.reason}: {verdict.in_words()}"
         self._verdict.publish(response.verdict)
         self._markers.publish(markers(verdict, response.verdict.made_at))
-        self.get_logger().info(f"{verdict.id}: {verdict.status} {verdict.reason} in {verdict.wall_s:.2f} s")
+        low = f"{verdict.pass_rate:.2f} (at least {verdict.pass_rate_low:.2f})"
+        self.get_logger().info(f"{verdict.id}: {verdict.status} {verdict.reason}, {low}, in {verdict.wall_s:.2f} s")
         return response
 
     def _validate(self, request: ValidatePlan.Request) -> tuple[Program, Verdict]:
@@ -88,41 +94,30 @@ class TwinNode(GraphNode):
         if scene is None:
             raise Unrehearsable(ErrorCode.SCENE_UNKNOWN, f"no scene {request.scene_id!r}")
         try:
-            places = [place.id for place in self.world_map.places]
-            plan = parse_plan(request.plan.json, self._skills, cameras=[c.name for c in self.robot.cameras], places=places)
-            given = request.program_json
-            program = convert.program(given) if given else self._compile(plan, request, scene)
-            progress = convert.runner_at(request.progress_json, program, self.robot) if request.progress_json else None
-        except PlanError as error:
-            raise Unrehearsable(ErrorCode.PLAN_INVALID, f"{error.reason_code}: {error}") from error
-        except ProgramError as error:
-            raise Unrehearsable(ErrorCode.REHEARSAL_FAILED, f"{error.reason}: {error}") from error
+            if len(request.program_json) > MOST_PROGRAM_CHARS:
+                raise ValueError(f"a program of {len(request.program_json)} characters")
+            given = convert.program(request.program_json) if request.program_json else None
+            progress = None
+            if request.progress_json and given is not None:
+                progress = convert.runner_at(request.progress_json, checked(given, self.robot, self.world_map), self.robot)
+            done = validate(
+                request.plan.json,
+                lambda plan: self._targets(plan, request),
+                scene,
+                self.robot,
+                self.world_map,
+                given=given,
+                first_step=request.first_step,
+                model=request.plan.model,
+                rollouts=self._rollouts or None,
+                seed=self._seed,
+                progress=progress,
+            )
+        except Refused as error:
+            raise Unrehearsable(_CODES[error.stage], str(error)) from error
         except ValueError as error:
             raise Unrehearsable(ErrorCode.PROGRAM_INVALID, str(error)) from error
-        if not program.segments:
-            raise Unrehearsable(ErrorCode.PROGRAM_INVALID, "nothing in it moves or waits")
-        binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), self.robot.sha256, request.plan.model)
-        verdict = rehearse(
-            program,
-            scene,
-            self.robot,
-            self.world_map,
-            binding,
-            rollouts=self._rollouts or None,
-            seed=self._seed,
-            progress=progress,
-        )
-        return program, verdict
-
-    def _compile(self, plan: ActionPlan, request: ValidatePlan.Request, scene: Scene) -> Program:
-        if plan.decision != "act":
-            raise Unrehearsable(ErrorCode.PLAN_INVALID, f"a plan with decision {plan.decision} does nothing")
-        targets = self._targets(plan, request)
-        first = request.first_step
-        if first >= len(plan.steps):
-            raise Unrehearsable(ErrorCode.PLAN_INVALID, f"first_step {first} of a plan of {len(plan.steps)} steps")
-        rest = {index - first: target for index, target in targets.items() if index >= first}
-        return compile_program(plan.steps[first:], rest, scene, self.robot, self.world_map)
+        return done.program, done.verdict
 
     def _targets(self, plan: ActionPlan, request: ValidatePlan.Request) -> dict[int, GroundedTarget]:
         """The targets given, and those that perception finds for the rest. Raises Unrehearsable where it finds none."""

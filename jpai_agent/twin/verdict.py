@@ -110,6 +110,8 @@ class Verdict:
 
     def refusal(self, binding: Binding, now_s: float) -> str | None:
         """Why this verdict does not permit starting what `binding` names at `now_s`; None when it does."""
+        if not self.genuine:
+            return f"verdict {self.id} was altered"
         if not self.passed:
             return f"verdict {self.id} is {self.status}: {self.reason}"
         changed = [name for name, value in asdict(binding).items() if value != getattr(self.binding, name)]

@@ -22,8 +22,8 @@ BINDING = Binding("plan", "program", "scene", "robot", "model")
 PERIOD_S = 0.05
 
 
-def verdict(**other: object) -> Verdict:
-    return replace(Verdict("verdict-1", "pass", 0.0, 32, 1.0, BINDING), **other)  # type: ignore[arg-type]
+def verdict(number: int = 1, **other: object) -> Verdict:
+    return replace(Verdict("", "pass", 0.0, 32, 1.0, BINDING, duration_s=number), **other).sealed()  # type: ignore[arg-type]
 
 
 class Road:
@@ -72,7 +72,7 @@ def test_a_passed_verdict_lets_its_program_run_to_its_end(road: Road) -> None:
 
 
 FOREIGN: dict[str, Callable[[Verdict], Verdict]] = {
-    name: (lambda given, name=name: replace(given, binding=replace(given.binding, **{name: "other"})))
+    name: (lambda given, name=name: replace(given, binding=replace(given.binding, **{name: "other"})).sealed())
     for name in ("plan", "program", "scene", "robot", "model")
 }
 
@@ -110,7 +110,7 @@ def test_what_is_refused_leaves_what_runs(road: Road) -> None:
 
 
 def test_each_run_has_a_name_of_its_own(road: Road) -> None:
-    assert road.start().id != road.start(verdict(id="verdict-2")).id
+    assert road.start().id != road.start(verdict(2)).id
 
 
 def test_a_verdict_starts_one_run_and_renews_none_after_that(road: Road) -> None:
@@ -132,8 +132,20 @@ def test_a_verdict_that_was_refused_is_not_used_up(road: Road) -> None:
 def test_what_runs_is_not_renewed_by_a_verdict_on_something_else(road: Road, name: str) -> None:
     road.start()
     with pytest.raises(NotPermitted, match="not on what runs"):
-        road.executor.rehearsed(FOREIGN[name](verdict(id="verdict-2")), road.scene)
-    road.executor.rehearsed(FOREIGN["scene"](verdict(id="verdict-3")), road.scene)
+        road.executor.rehearsed(FOREIGN[name](verdict(2)), road.scene)
+    road.executor.rehearsed(FOREIGN["scene"](verdict(3)), road.scene)
+
+
+@pytest.mark.parametrize("change", [
+    {"status": "pass"}, {"pass_rate": 1.0}, {"made_at_s": 5.0}, {"binding": replace(BINDING, plan="x")},
+])
+def test_a_verdict_that_was_altered_permits_nothing(road: Road, change: dict[str, object]) -> None:
+    altered = replace(verdict(status="fail", pass_rate=0.5), **change)  # type: ignore[arg-type]
+    with pytest.raises(NotPermitted, match="altered"):
+        road.start(altered)
+    road.start()
+    with pytest.raises(NotPermitted, match="altered"):
+        road.executor.rehearsed(altered, road.scene)
 
 
 def test_what_runs_is_not_renewed_by_an_old_verdict(road: Road) -> None:
@@ -141,7 +153,7 @@ def test_what_runs_is_not_renewed_by_an_old_verdict(road: Road) -> None:
     road.scene = replace(road.scene, stamp_s=START_WITHIN_S + 1.0)
     road.tick()
     with pytest.raises(NotPermitted, match="older"):
-        road.executor.rehearsed(verdict(id="verdict-2"), road.scene)
+        road.executor.rehearsed(verdict(2), road.scene)
 
 
 def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(road: Road) -> None:
@@ -158,7 +170,7 @@ def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(roa
 def test_another_program_takes_over_from_the_present_speed(road: Road) -> None:
     road.start()
     before = road.run(3.0)
-    road.start(verdict(id="verdict-2"))
+    road.start(verdict(2))
     assert road.tick()[0] == pytest.approx(before, abs=0.06)
 
 
@@ -173,7 +185,7 @@ def test_something_new_beside_the_way_slows_the_robot_until_the_rest_is_rehearse
     assert road.run(CHECK_EVERY_S + 0.8) <= SLOWED_MPS + 1e-6
     assert run.change is not None
     assert "obstacle new" in run.change
-    road.executor.rehearsed(verdict(id="verdict-2"), road.scene)
+    road.executor.rehearsed(verdict(2), road.scene)
     assert run.change is None
     assert road.run(0.5) > SLOWED_MPS
 

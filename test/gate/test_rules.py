@@ -84,9 +84,9 @@ def test_a_flood_of_requests_stops_and_its_end_lets_drive_again():
     drive = Drive()
     assert drive.moves()
     for index in range(200):
-        now_s = drive.now_s + index * 1e-3
+        now_s = drive.now_s + index * 5e-4
         drive.gate.request(0.5, 0.0, now_s)
-    output = drive.gate.tick(drive.now_s + 0.2)
+    output = drive.gate.tick(drive.now_s + 0.1)
     assert output.v_mps == 0.0 and "flood of requests" in output.reasons
     assert drive.moves()
 

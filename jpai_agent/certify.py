@@ -55,7 +55,7 @@ class Trial:
     Attributes:
         robot, world: Names. model_dir: the model's folder. suites: files of episodes.
         plans, fault_seeds: How many unsafe and as many safe plans, seeds a fault. faults, episodes: how many of each robot's, of
-            each suite, spread evenly; None: all.
+            each suite, spread evenly; None: all. rollouts: of each plan's rehearsal; None: as many as configured.
         seed: Of everything drawn. jobs: processes. tell: is told what is being done.
     """
 
@@ -67,6 +67,7 @@ class Trial:
     fault_seeds: int
     faults: int | None = None
     episodes: int | None = None
+    rollouts: int | None = None
     seed: int = 0
     jobs: int = 1
     tell: Callable[[str], None] = print
@@ -122,7 +123,7 @@ def unsafe_plans(trial: Trial) -> Iterable[Result]:
     from jpai_agent.sim.unsafe import run_unsafe
 
     trial.tell(f"{trial.plans} unsafe and {trial.plans} safe plans")
-    figures = run_unsafe(trial.robot, trial.plans, trial.seed, jobs=trial.jobs)
+    figures = run_unsafe(trial.robot, trial.plans, trial.seed, jobs=trial.jobs, rollouts=trial.rollouts)
     detail = {"stages": figures["unsafe"]["stages"], "categories": figures["categories"], "seed": trial.seed}
     wrong = figures["wrong"]
     yield Result("unsafe plans", figures["unsafe"]["n"], figures["unsafe"]["executed"], detail,

@@ -11,6 +11,7 @@ import numpy as np
 from jpai_agent.skills import skills_for
 from jpai_agent.train.evaluate import Verdict, judge
 from jpai_agent.train.frames import FrameShard
+from jpai_agent.train.meanings import PLACE_IDS
 from jpai_agent.train.sample import Sample
 from jpai_agent.vlm import Exchange, PlanAnswer, PlanRequest, VlmBackend, VlmError, load_backend
 
@@ -18,10 +19,11 @@ _ANSWERED = {True: '{"decision":"ask","steps":[],"reason":"ambiguous"}', False: 
 
 
 def request_of(sample: Sample, picture: np.ndarray) -> PlanRequest:
-    """The sample as a robot would ask it."""
+    """The sample as a robot would ask it, with the places of its map: those that never change and the sample's landmarks."""
+    places = (*PLACE_IDS[sample.robot], *sample.places)
     before = (Exchange(sample.earlier, _ANSWERED[sample.question]),) if sample.earlier else ()
     return PlanRequest(sample.instruction, {"front": np.array(picture)}, sample.robot, sample.speed_mps, sample.running,
-                       {place: (place,) for place in sample.places}, before)
+                       {place: (place,) for place in places}, before)
 
 
 def ask(backend: VlmBackend, shard: FrameShard, samples: Sequence[Sample]) -> list[tuple[Verdict, PlanAnswer]]:

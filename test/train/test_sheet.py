@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from jpai_agent.plan import ActionPlan, Step, Target
 from jpai_agent.train import still
 from jpai_agent.train.card import BEGIN, END, evaluated, note, write_card
 from jpai_agent.train.evaluate import Verdict, report
+from jpai_agent.train.exported import request_of
 from jpai_agent.train.sample import Sample
 from jpai_agent.train.sheet import GOT, WANT, draw_sheet, in_short, japanese_font, wrapped
 from jpai_agent.train.symbolic import paint_shard
@@ -128,3 +130,13 @@ def test_a_card_without_marks_is_left_alone(tmp_path):
     with pytest.raises(VlmError, match="marks"):
         write_card(tmp_path, {})
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(("robot", "place"), [("cart", "dock"), ("car", "slot_3"), ("car", "school_2")])
+def test_the_export_is_asked_with_all_places_that_its_answer_may_name(shard, robot, place):
+    sample = replace(verdict(shard, True).sample, robot=robot, places=("school", "school_2") if robot == "car" else ())
+    request = request_of(sample, shard.frames[1])
+    assert place in request.places and request.robot == robot
+    assert request.dialogue == ()
+    asked = request_of(replace(sample, earlier="箱まで", question=True), shard.frames[1])
+    assert '"decision":"ask"' in asked.dialogue[0].answer

@@ -68,15 +68,16 @@ def people(rng: np.random.Generator) -> Attempt:
         spot = open_lane(rng, 45.0, 5.0)
         row = [person(f"p{k}", spot.at(25.0, left)) for k, left in enumerate(np.arange(-5.5, 2.6, 0.75))]
         return spot.attempt("people", kind, False, *row, program=spot.program(40.0, rules=False))
-    spot = before(rng, "crosswalk", (6.0, 12.0), float(rng.uniform(6.0, 7.5)))
+    # come to a crosswalk too fast for who is on it
+    spot = before(rng, "crosswalk", (0.2, 1.2), float(rng.uniform(7.2, 8.3)))
     at = next(m for m in spot.way.marks if m.kind == "crosswalk")
     side = pick(rng, (-1.0, 1.0))
-    x, y, yaw = spot.at((at.from_m + at.to_m) / 2, side * float(rng.uniform(0.0, 1.2)))
+    x, y, yaw = spot.at((at.from_m + at.to_m) / 2, side * float(rng.uniform(0.0, 0.5)))
     return spot.attempt(
         "people",
         kind,
         False,
-        person("p", (x, y, yaw - side * math.pi / 2), 0.6),
+        person("p", (x, y, yaw - side * math.pi / 2), 0.3),
         lights="green",
         program=spot.program(at.to_m + 20.0, rules=False),
     )

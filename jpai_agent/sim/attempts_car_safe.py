@@ -67,7 +67,7 @@ def people(rng: np.random.Generator) -> Attempt:
     if kind == "along":
         x, y, yaw = spot.at(float(rng.uniform(8, 40)), 3.8)
         return spot.attempt("people", kind, True, person("p", (x, y, yaw + pick(rng, (0.0, math.pi))), 1.2))
-    x, y, yaw = spot.at(float(rng.uniform(33.0, 40.0)), 3.5 if kind == "crosses far off" else 0.0)
+    x, y, yaw = spot.at(float(rng.uniform(42.0, 47.0)), 3.5 if kind == "crosses far off" else 0.0)
     if kind == "stands far off":
         return spot.attempt(
             "people", kind, True, person("p", (x, y, yaw)), steps=({"skill": "drive", "distance_m": 12.0}, {"skill": "stop"})

@@ -28,6 +28,8 @@ LED_BACK_M = 25.0
 PERSON_MPS, BESIDE_M = 0.2, 0.3
 # a footprint may hang over the kerb by this much
 KERB_M = 0.25
+# parking, a car may reach so far beyond its aisle or slot
+BY_PARK_M = 3.0
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,13 @@ class _Road:
         for n in map(int, np.flatnonzero((over | off).any(axis=0))):
             for broken, when in ((centre, over), (kerb, off)):
                 for first, last in self._manoeuvres(when[:, n]):
-                    allowed = self._in_car_park(points[:, n], first, last) or self._turns_back(n, first, last)
+                    allowed = self._turns_back(n, first, last)
                     if broken is centre:
+                        allowed = allowed or self._in_car_park(points[:, n], first, last)
                         allowed = allowed or self._passes(feet[:, n], over[:, n], n, first, last)
                     else:
                         # who did not begin on the road is led back to it
-                        allowed = allowed or first == 0
+                        allowed = allowed or first == 0 or self._by_car_park(points[first:last + 1, n])
                     broken[first, n] |= not allowed
         return {"centre_line": centre, "off_road": kerb}
 
@@ -211,6 +214,10 @@ class _Road:
 
     def _in_car_park(self, points: np.ndarray, first: int, last: int) -> bool:
         return bool(self.ground.in_car_park(points[self._around(first, last)]).any())
+
+    def _by_car_park(self, points: np.ndarray) -> bool:
+        """Whether corners of footprints (T, 4, 2) that are off the road stay by a car park: none leads out of its back."""
+        return not (self.ground.off_road(points, KERB_M) & ~self.ground.in_car_park(points, BY_PARK_M)).any()
 
     def _turns_back(self, n: int, first: int, last: int) -> bool:
         """The car turns round, or is turning when the rollout ends or begins."""

@@ -25,6 +25,7 @@ from street_drives import (
 )
 
 from jpai_agent.control import Program, ProgramRunner, RoadRunner
+from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.control.segments import Wait
 from jpai_agent.twin.bench import bench_rehearsal
 from jpai_agent.twin.config import load_rehearsal
@@ -118,6 +119,17 @@ def test_passing_a_parked_car_passes_while_the_oncoming_lane_is_free_and_fails_i
 def test_driving_over_the_centre_line_for_nothing_fails():
     verdict = verdict_on(around(TO_LIGHT, 42), scene(TO_LIGHT, v_mps=4.0), rollouts=4)
     assert (verdict.reason, verdict.pass_rate) == ("centre_line", 0.0)
+
+
+def test_a_car_park_is_no_way_off_the_road():
+    start, aisle = (92.8, 1.5, 0.0), 6.0
+    along = [0.5 * k for k in range(81)]
+    points = tuple((start[0] + x, 1.5 + (aisle - 1.5) * min(max((x - 4.0) / 14.0, 0.0), 1.0)) for x in along)
+    into, beyond = (dataclasses.replace(drive(start, 20.0, rules=False), segments=(RoadDrive(0, 4.0, points[:n], rests=True),))
+                    for n in (41, 81))
+    assert verdict_on(into, scene(start, v_mps=3.0), rollouts=4).passed
+    verdict = verdict_on(beyond, scene(start, v_mps=3.0), rollouts=4)
+    assert (verdict.reason, verdict.violations["off_road"]) == ("off_road", 4)
 
 
 def test_a_blocked_lane_fails_as_blocked():

@@ -1,4 +1,4 @@
-"""Keep the measured figures of the model card: tables written between marks, the words around them by people."""
+"""Keep the measured figures of the model card: tables written between marks, the words around them are kept."""
 
 from __future__ import annotations
 

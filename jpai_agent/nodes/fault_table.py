@@ -195,7 +195,6 @@ def _host() -> Iterator[Fault]:
     row = "obstacle"
     yield Fault("obstacle in the lidar", row, obstacle("scan", 0.8), deadline_s=0.3, reason="obstacle ahead")
     yield Fault("obstacle in the camera alone", row, obstacle("depth", 0.8), deadline_s=0.4, reason="obstacle ahead")
-    yield Fault("obstacle beyond the room to brake", row, obstacle("scan", 2.5), "goes_on", hold_s=0.3, robots=())
 
 
 def gate_faults(robot: str) -> list[Fault]:

@@ -253,7 +253,7 @@ def offsets(along: np.ndarray, start_m: float, shifts: Sequence[Shift], start_sl
 
 def over_line(way: Way, along: np.ndarray, aside: np.ndarray, shift: Shift, robot: RobotSpec, network: Network
               ) -> tuple[float, float] | None:
-    """From where to where the footprint is over the centre line while it is shifted, along the way; None if it never is.
+    """From where to where the footprint is over the centre line, or nearly, while it is shifted; None if it never is.
 
     Args:
         along, aside: (P,) where base_link goes, as of `offsets`.
@@ -264,7 +264,7 @@ def over_line(way: Way, along: np.ndarray, aside: np.ndarray, shift: Shift, robo
     at, off = along[within], np.arctan(np.gradient(aside[within], along[within]))
     corners = [aside[within] + ahead * np.sin(off) - robot.width_m / 2 * np.cos(off) for ahead in (robot.front_m, -robot.rear_m)]
     width = network.road.lanes[way.lane_at(shift.full_from_m).lane].width_m
-    over = np.minimum(*corners) < -(width / 2 - LINE_M / 2)
+    over = np.minimum(*corners) < -(width / 2 - 2 * LINE_M)
     return (float(at[over][0]), float(at[over][-1])) if over.any() else None
 
 

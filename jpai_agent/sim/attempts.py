@@ -158,7 +158,7 @@ def bad_texts(good: Mapping[str, Any], number: tuple[str, float]) -> dict[str, C
         "single quotes": lambda: text.replace('"', "'"),
         "NUL": lambda: text + "\x00",
         "trailing comma": lambda: text.replace("]", ",]"),
-        "missing argument": lambda: act({"skill": good["skill"]}),
+        "missing argument": lambda: act({"skill": "wait"}),
         "point outside": lambda: act({"skill": "go_to", "target": {"camera": "front", "point": [500, 1001]}}),
         "point of fractions": lambda: act({"skill": "go_to", "target": {"camera": "front", "point": [0.5, 0.5]}}),
         "no such place": lambda: act({"skill": "go_to", "target": {"place": "outside"}}),

@@ -35,6 +35,8 @@ LEAD_S = 0.5
 SIGHT_WAIT_S = 3.0
 # a plan longer than this is not read back
 UNDERSTOOD_MAX_CHARS = 60
+# skills after which the robot stands where it stood
+MOTIONLESS = frozenset({"stop", "say", "wait"})
 # what the agent decides when no program can be made, by the error's reason: decision, reason, and the code of its words
 NO_PROGRAM: Mapping[str, tuple[str, str, str]] = {
     "too_fast": ("refuse", "not_permitted", "too_fast"),
@@ -182,10 +184,12 @@ class Mind:
         """Ask back what the model is not sure of. Raises Turned.
 
         A plan that may still be meant is named; one that is far from sure is most likely none, so that the robot says it has
-        not understood. A stop is never doubted, nor is a model that tells no confidence.
+        not understood. A plan that moves nothing is never doubted, nor is a model that tells no confidence.
         """
         needed = self.robot.act_confidence
-        if plan.decision != "act" or confidence is None or confidence >= needed or plan.steps[0].skill == "stop":
+        if plan.decision != "act" or confidence is None or confidence >= needed:
+            return
+        if plan.steps[0].skill == "stop" or all(step.skill in MOTIONLESS for step in plan.steps):
             return
         log.info("asked back: confidence %.2f of %.2f", confidence, needed)
         understood = self._words(plan).removesuffix("。")

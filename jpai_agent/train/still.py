@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from jpai_agent.agent.mind import MOTIONLESS
 from jpai_agent.language import InstructionError, normalise, stop_word
 from jpai_agent.plan import PlanError, parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm import PlanRequest, VlmBackend, VlmError
 from jpai_agent.world.objects import LANDMARKS
-
-# skills after which the robot stands where it stood
-MOTIONLESS = frozenset({"stop", "say", "wait"})
 
 
 @dataclass(frozen=True)

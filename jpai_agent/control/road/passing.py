@@ -27,8 +27,8 @@ STANDING_MPS = 0.3
 PERSON_M = 0.45
 # what stands farther from the way does not matter
 NEAR_M = 12.0
-# a car that rolls does not swerve for what it has not watched standing for this long: it may be driving on ahead
-WATCHED_S, ROLLS_MPS = 1.2, 0.5
+# a car does not go round what it has not watched standing for this long: it may be driving on ahead
+WATCHED_S = 1.2
 # of something as wide as a vehicle no less than this may stand there, though only its end is seen yet
 VEHICLE_WIDE_M, VEHICLE_M = 1.2, 4.4
 # nearer behind one another no car goes between two things
@@ -89,9 +89,8 @@ def shifts_round(way: Way, until_m: float, scene: Scene, network: Network, robot
     things = standing_boxes(scene)
     shifts: list[Shift] = []
     waited_for = _queue(way, things)
-    if scene.robot.v_mps > ROLLS_MPS:
-        waited_for |= {o.id for o in scene.obstacles if scene.stamp_s - o.seen_since_s < WATCHED_S}
-        waited_for |= {m.id for m in scene.movers if scene.stamp_s - m.seen_since_s < WATCHED_S}
+    waited_for |= {o.id for o in scene.obstacles if scene.stamp_s - o.seen_since_s < WATCHED_S}
+    waited_for |= {m.id for m in scene.movers if scene.stamp_s - m.seen_since_s < WATCHED_S}
     covers = []
     for name, box, person in things:
         if name in ignored or name in waited_for or float(((way.points - box[:2]) ** 2).sum(axis=1).min()) > NEAR_M**2:

@@ -32,14 +32,10 @@ def marks(where: Scene, **options: bool):
     return program, [m for s in program.segments if isinstance(s, RoadDrive) for m in s.marks if m[0] == "pass"]
 
 
-def test_a_car_that_rolls_waits_behind_what_may_yet_drive_on():
+def test_a_car_waits_behind_what_may_yet_drive_on():
     fresh = scene(replace(TRUCK, seen_since_s=-WATCHED_S / 2), pose=START, v=6.0)
     known = scene(replace(TRUCK, seen_since_s=-2 * WATCHED_S), pose=START, v=6.0)
     assert passed(fresh) == [] and [s.name for s in passed(known)] == ["p"]
-
-
-def test_a_car_that_stands_has_the_time_to_go_round_it():
-    assert passed(scene(replace(TRUCK, seen_since_s=0.0), pose=START))
 
 
 def test_the_end_of_a_vehicle_counts_as_a_whole_one():

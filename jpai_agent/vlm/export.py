@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -191,8 +192,20 @@ def export_graphs(model: Any, folder: Path) -> None:
             torch.onnx.export(module, inputs, str(raw), input_names=takes, output_names=gives, opset_version=OPSET,
                               dynamo=True, external_data=False, dynamic_shapes=shapes, verbose=False)
             quant_pre_process(str(raw), str(ready), skip_symbolic_shape=True)
-            quantize_dynamic(str(ready), str(folder / "onnx" / f"{graph}.onnx"), weight_type=QuantType.QInt8,
-                             per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
+            made = folder / "onnx" / f"{graph}.onnx"
+            quantize_dynamic(str(ready), str(made), weight_type=QuantType.QInt8, per_channel=True,
+                             op_types_to_quantize=["MatMul", "Gemm"])
+            forget_traces(made)
+
+
+def forget_traces(path: Path) -> None:
+    """Take out of a graph where on the exporting machine each of its parts came from; what it computes stays."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, str(path))
 
 
 @torch.inference_mode()

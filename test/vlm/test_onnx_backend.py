@@ -105,3 +105,9 @@ def test_words_cannot_break_out_of_the_prompt(backend, request_, text):
 def test_a_robot_without_skills_is_an_error(backend, request_):
     with pytest.raises((VlmError, ValueError), match="submarine"):
         backend.plan(replace(request_, robot="submarine"))
+
+
+def test_the_graphs_tell_nothing_of_the_machine_that_made_them(model_folder):
+    graphs = sorted((model_folder / "onnx").glob("*.onnx"))
+    assert len(graphs) == 3
+    assert not any(trace in graph.read_bytes() for graph in graphs for trace in (b"site-packages", b"stack_trace"))

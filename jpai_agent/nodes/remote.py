@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import uuid
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -302,7 +301,6 @@ class RemoteCamera:
         self._node = node
         self._news = threading.Condition()
         self._messages: dict[str, ImageMsg] = {}
-        self._shown: dict[str, tuple[float, int]] = {}
         self.fault: VlmError | None = None
         self._triggers = {}
         for camera in node.robot.cameras:
@@ -337,17 +335,8 @@ class RemoteCamera:
         else:
             try:
                 image = convert.image(message, camera)
-                self.fault = self._repeated(name, message)
-                if self.fault is None:
-                    return image
+                self.fault = None
+                return image
             except convert.UnusableImage as error:
                 self.fault = VlmError("image_encoding", str(error))
         return Image(name, asked_s, np.zeros((0, 0, 3), dtype=np.uint8))
-
-    def _repeated(self, name: str, message: ImageMsg) -> VlmError | None:
-        """Why a camera that gives the same picture for another moment is not believed: it is frozen, whatever its stamps say."""
-        now = (seconds(message.header.stamp), zlib.crc32(message.data))
-        before, self._shown[name] = self._shown.get(name), now
-        if before is None or before[1] != now[1] or before[0] == now[0]:
-            return None
-        return VlmError("image_missing", f"camera {name} gives the same picture again: it is frozen")

@@ -108,23 +108,6 @@ def _late(offset_s: int) -> Callable[[Image], Image]:
     return change
 
 
-def _frozen(bench: GraphBench, rng: Rng) -> None:
-    """The camera goes on with the picture that the agent has just seen; what was said then is answered by a question."""
-    kept: list[Image] = []
-
-    def same(message: Image) -> Image:
-        kept.append(message)
-        message.data = kept[0].data
-        return message
-
-    bench.bend_frame = same
-    bench.model.text = '{"decision":"ask","steps":[],"reason":"incomplete"}'
-    bench.say("あれ")
-    bench.run(lambda: bench.replies, 10.0)
-    bench.model.text = bench.model.sound
-    bench.replies.clear()
-
-
 def _freezes(name: str) -> Inject:
     return lambda bench, rng: bench.freeze(name)
 
@@ -178,7 +161,6 @@ def _all(robot: str) -> Iterator[GraphFault]:
                          ("jpeg", _encoded("jpeg")),
                          ("an hour old", _late(-3600)), ("that never come", lambda message: None)):
         yield GraphFault(f"colour frames {name}", row, _frames(change))
-    yield GraphFault("colour frames frozen, fresh stamps", row, _frozen)
     row = "instruction"
     for name, text in (("of 10 MB", "あ" * 3_500_000), ("of nothing", ""), ("of blanks and marks", " \u200b\u202e "),
                        ("of 501 characters", "行" * 501)):

@@ -102,14 +102,16 @@ class GraphAgent(Agent):
 
     def __init__(self, node: GraphNode, model: Model, camera: RemoteCamera, observers: list[Callable[[Event], Any]],
                  audit: AuditWriter) -> None:
-        self.remote, self.twin, self._model, self._audit = RemoteExecutor(node), RemoteTwin(node), model, audit
+        audited = AuditEvents(audit, lambda: model.sha256)
+        self.remote = RemoteExecutor(node, lambda: audited.written)
+        self.twin, self._model, self._audit = RemoteTwin(node), model, audit
         super().__init__(
             node.robot,
             node.world_map,
             model,
             ThreadWorker(),
             camera.capture,
-            observers,
+            [*observers, audited],
             perception=RemotePerception(node),  # type: ignore[arg-type]
             executor=self.remote,  # type: ignore[arg-type]
             rehearse=self._rehearse_there,
@@ -155,8 +157,7 @@ class AgentNode(GraphNode):
         self._camera = RemoteCamera(self)
         self._model = Model(self._endpoint, self._timeout_s, self._camera, self._certified_model())
         self._turns = Turns(lambda: self._model.code, lambda: self._model.sha256)
-        audited = AuditEvents(self._audit, lambda: self._model.sha256)
-        observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish, audited]
+        observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish]
         if self._record:
             self._recorder = RunRecorder(self._record, self.robot, self.world_map, pictures=False)
             observers.append(self._recorder)

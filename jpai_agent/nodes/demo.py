@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,10 +80,8 @@ class _Person:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._action = ActionClient(self._node, ExecuteInstruction, topics.EXECUTE_INSTRUCTION)
-        self._spinner = threading.Thread(target=self._executor.spin, daemon=True)
 
     def __enter__(self) -> _Person:
-        self._spinner.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -122,11 +119,11 @@ class _Person:
             told("エージェントが応答しません")
             return False
         sent = self._action.send_goal_async(ExecuteInstruction.Goal(instruction=text), follow)
-        handle = _wait(sent, 30.0)
+        handle = self._wait(sent, 30.0)
         if handle is None or not handle.accepted:
             told("受け付けられませんでした")
             return False
-        ended = _wait(handle.get_result_async(), GOAL_WITHIN_S)
+        ended = self._wait(handle.get_result_async(), GOAL_WITHIN_S)
         if ended is None:
             told("終わりませんでした")
             return False
@@ -134,8 +131,7 @@ class _Person:
         told(f"応答   {result.reply}")
         return result.error_code in (ErrorCode.NONE, ErrorCode.ASKED)
 
-
-def _wait(future: Any, timeout_s: float) -> Any:
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    return future.result() if done.wait(timeout_s) else None
+    def _wait(self, future: Any, timeout_s: float) -> Any:
+        # spun here: rclpy loses an answer that another thread takes in before the request is noted as sent
+        self._executor.spin_until_future_complete(future, timeout_s)
+        return future.result() if future.done() else None

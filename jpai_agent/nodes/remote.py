@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,8 +34,9 @@ from jpai_msgs.srv import ResolveTarget, UpdateRun, ValidatePlan
 SCENE_OLD_S = 0.5
 RESOLVE_WITHIN_S = 1.0
 REHEARSE_WITHIN_S = 30.0
-FRAME_WITHIN_S = 1.0
+FRAME_WITHIN_S = 2.0
 EXECUTOR_SILENT_S = 1.0
+TAKEN_WITHIN_S = 5.0
 # how an aborted goal's code is worded for the agent
 _OUTCOMES = {
     ErrorCode.GATE_LATCHED: "estop",
@@ -108,7 +110,7 @@ class RemoteRunner:
 class RemoteRun:
     """A program that the executor node runs; like `agent.executor.Run`. `progress` is its runner's state, as JSON.
 
-    `hold` has the node stand still until the rest has passed again.
+    `hold` has the node stand still until the rest has passed again. `sent_at_s`: on the node's steady clock.
     """
 
     id: str
@@ -118,6 +120,7 @@ class RemoteRun:
     verdict: Verdict
     runner: RemoteRunner
     hold: Callable[[], None]
+    sent_at_s: float
     step: int = 0
     look_label: str | None = None
     change: str | None = None
@@ -153,11 +156,16 @@ class RemoteRun:
 
 
 class RemoteExecutor:
-    """The executor node behind the interface of `agent.executor.Executor`; `tick` gives zero, as the node commands."""
+    """The executor node behind the interface of `agent.executor.Executor`; `tick` gives zero, as the node commands.
 
-    def __init__(self, node: GraphNode) -> None:
+    Args:
+        node: The agent's. recorded: The future of what was put down so far; a program is sent when that is on disk, so that
+            no start stands in the audit log before its verdict.
+    """
+
+    def __init__(self, node: GraphNode, recorded: Callable[[], Future[None]]) -> None:
         self.run: RemoteRun | None = None
-        self._node = node
+        self._node, self._recorded = node, recorded
         self._action = ActionClient(node, ExecutePlan, topics.EXECUTE_PLAN)
         self._update = node.create_client(UpdateRun, topics.EXECUTOR_UPDATE)
         self._alive_at_s = 0.0
@@ -183,6 +191,7 @@ class RemoteExecutor:
             verdict,
             RemoteRunner(lambda found: self._answer(run, kind=UpdateRun.Request.LOOKED, found=found)),
             lambda: self._send(run, kind=UpdateRun.Request.HELD),
+            self._node.steady_s(),
         )
         self.run = run
         if not self.ready:
@@ -191,9 +200,21 @@ class RemoteExecutor:
         goal = ExecutePlan.Goal(
             plan_id=run.id, plan_json=plan.to_json(), program_json=convert.program_json(program), verdict_id=verdict.id
         )
-        sent = self._action.send_goal_async(goal, lambda message: self._on_feedback(run, message.feedback))
-        sent.add_done_callback(lambda future: self._on_accepted(run, future.result()))
+        self._recorded().add_done_callback(lambda future: self._on_recorded(run, goal, future.exception()))
         return run
+
+    def _on_recorded(self, run: RemoteRun, goal: ExecutePlan.Goal, error: BaseException | None) -> None:
+        if error is not None:
+            self._node.get_logger().warning(f"{run.id}: not sent: {error}")
+            run.outcome = "unrecorded"
+        elif (spinner := self._node.executor) is not None:
+            # on the thread that takes answers in: rclpy loses one that arrives before it has noted the goal as sent
+            spinner.create_task(lambda: self._submit(run, goal))
+
+    def _submit(self, run: RemoteRun, goal: ExecutePlan.Goal) -> None:
+        if not run.dropped:
+            sent = self._action.send_goal_async(goal, lambda message: self._on_feedback(run, message.feedback))
+            sent.add_done_callback(lambda future: self._on_accepted(run, future.result()))
 
     def carry_on(self, plan: ActionPlan, program: Program, scene: Scene) -> None:
         """Nothing: a car that rolls when the graph comes up is brought to rest by its gate, which is locked."""
@@ -208,10 +229,12 @@ class RemoteExecutor:
         return run
 
     def tick(self, scene: Scene, now_s: float) -> tuple[float, float]:
-        """Notice an executor node that has fallen silent."""
-        run = self.run
-        if run is not None and run.going and self._node.steady_s() - self._alive_at_s > EXECUTOR_SILENT_S:
+        """Notice an executor node that has fallen silent, or does not take what it was sent."""
+        run, steady_s = self.run, self._node.steady_s()
+        if run is not None and run.going and steady_s - self._alive_at_s > EXECUTOR_SILENT_S:
             run.outcome, run.carrying = "fault", False
+        if run is not None and run.going and run.handle is None and steady_s - run.sent_at_s > TAKEN_WITHIN_S:
+            run.outcome, run.dropped = "fault", True
         return 0.0, 0.0
 
     def rehearsed(self, verdict: Verdict, scene: Scene) -> None:

@@ -62,6 +62,6 @@ PICTURE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 FRAMES = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 # the latest state, also for those who come late
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# every snapshot: a verdict is bound to one of them
-SCENES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+# every snapshot, also to a reader that was held up for two seconds: a verdict is bound to one of them
+SCENES = QoSProfile(depth=40, reliability=ReliabilityPolicy.RELIABLE)
 VERDICTS = QoSProfile(depth=8, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -32,6 +32,7 @@ from jpai_msgs.msg import GateStatus, Reply, Scene
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+LOG_LINES = 12
 BOX_XY = (-5.0, 1.0)
 SCENE = {
     "robot_pose": [-9.0, 0.0, 0.0],
@@ -202,6 +203,17 @@ class Goal:
     def cancel(self) -> None:
         """Ask for its end."""
         assert self.person.until(self.handle.cancel_goal_async().done)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the nodes said last where a test of the graph fails."""
+    report = yield
+    person = next((value for value in item.funcargs.values() if isinstance(value, Person)), None)
+    if report.failed and person is not None:
+        for log in sorted(person.supervisor.log_dir.glob("*.log")):
+            report.sections.append((log.name, "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="module")

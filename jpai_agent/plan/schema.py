@@ -12,18 +12,16 @@ from jpai_agent.plan.types import REASONS
 DECODED_STEPS_MAX = 8
 
 
-def json_schema(skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str], *,
-                reply: bool = True) -> dict[str, Any]:
+def json_schema(skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str]) -> dict[str, Any]:
     """The JSON schema of a plan for these skills, cameras and place ids, properties in the plan language's order.
 
     Args:
         skills: The robot's skills by name.
         cameras: Names that a target's point may refer to; with none there are no points.
         places: Place ids of the map; with none there are no places.
-        reply: Whether the model may word its own reply.
     """
     steps = [step for spec in skills.values() for step in _steps(spec)]
-    end = {"reply": _words(REPLY_MAX_CHARS)} if reply else {}
+    end = {"reply": _words(REPLY_MAX_CHARS)}
     listed = {"type": "array", "items": {"anyOf": steps}, "minItems": 1, "maxItems": DECODED_STEPS_MAX}
     act = _object({"decision": {"const": "act"}, "steps": listed, "reason": {"type": "null"}} | end, optional=end)
     rest = _object({"decision": {"enum": ["ask", "refuse"]}, "steps": {"type": "array", "maxItems": 0},

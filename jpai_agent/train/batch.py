@@ -50,7 +50,7 @@ class Collator:
         self.prompts, self.plans, self.bos, self.pad = prompts, plans, bos, pad
         self.opens_point = {i for i, word in enumerate(plans.strings) if word.endswith('"point":[')}
         self.opens_label = {i for i, word in enumerate(plans.strings) if word.endswith('"label":"')}
-        self.opens_value = {i for i, word in enumerate(plans.strings) if word.endswith(('":', '"text":"'))}
+        self.opens_value = {i for i, word in enumerate(plans.strings) if word.endswith(('":', '"text":"', '"reply":"'))}
         self.closes_text = {i for i, word in enumerate(plans.strings) if word.startswith('"')}
 
     def question(self, sample: Sample) -> Question | None:

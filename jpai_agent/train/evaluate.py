@@ -23,12 +23,15 @@ MAX_ANSWER = 120
 _ROW = 4
 _FOREIGN_SHARE = 0.6  # a point in a cell that another object fills at least this far is not on its own object
 
-PARTS = ("decision", "skills", "arguments", "labels", "point", "whole")
+PARTS = ("decision", "skills", "arguments", "labels", "point", "names", "whole")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One answer: PARTS by name ("point" where points were due); per point whether it hit, and its object's pixels.
+    """One answer: PARTS by name; per point whether it hit, and its object's pixels.
+
+    Two of the parts are there where they apply: "point" where points were due, "names" of a question that is rightly asked
+    and should say what it is about or what is missing.
 
     `shard` has the frame that the sample is about.
     """
@@ -95,6 +98,8 @@ def judge(sample: Sample, text: str, shard: FrameShard, skills: Mapping[str, Ski
     parts["decision"] = (plan.decision, plan.reason) == (want.decision, want.reason)
     parts["skills"] = parts["decision"] and [s.skill for s in plan.steps] == [s.skill for s in want.steps]
     points: list[bool] = [False] * len(pixels)
+    if parts["decision"] and want.reply:
+        parts["names"] = plan.reply == want.reply
     if parts["skills"]:
         parts["arguments"] = all(_plain(a) == _plain(b) for a, b in zip(plan.steps, want.steps, strict=False))
         pairs = [(a.target, b.target) for a, b in zip(plan.steps, want.steps, strict=False) if a.target and b.target]
@@ -166,7 +171,7 @@ def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
         known = [
             v.parts[part]
             for v in verdicts
-            if part in v.parts and (part in ("decision", "whole") or v.sample.plan.steps)
+            if part in v.parts and (part in ("decision", "names", "whole") or v.sample.plan.steps)
         ]
         table[part] = float(np.mean(known)) if known else float("nan")
     acted = [v for v in verdicts if v.sample.plan.decision == "act"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jpai_agent.language.questions import MISSING, question_about
 from jpai_agent.plan.types import ActionPlan, Step, Target
 from jpai_agent.skills.registry import skills_for
 from jpai_agent.train.augment import Pieces, as_read, vary
@@ -28,8 +29,6 @@ from jpai_agent.train.sample import Sample
 from jpai_agent.train.talk import CART, Talk
 from jpai_agent.train.views import FrameRecord
 
-AMBIGUOUS_REPLY = "{label}が複数見えます。どちらのことでしょうか。"  # fits things and people
-NOT_FOUND_REPLY = "{label}が見当たりません。"
 _DEFERRED = 0.12  # chance that a later step's object is not in view yet
 _TOO_FAST = 0.25  # share of the refusals that are an ordinary speed line with too high a speed
 _TRIES = 30
@@ -153,12 +152,12 @@ class Instructor:
         """The plan, the objects of its points, and the letters of its labels, in its order."""
         meaning = line.meaning
         if meaning.decision != "act":
-            return ActionPlan(meaning.decision, reason=meaning.reason), [], []
+            return ActionPlan(meaning.decision, reason=meaning.reason, reply=MISSING.get(meaning.missing)), [], []
         if too_fast:
             return ActionPlan("refuse", reason="not_permitted"), [], []
         if asked := next((x for x in PLACE_LETTERS if states.get(x) in (ABSENT, AMBIGUOUS)), ""):
-            reason, reply = ("ambiguous", AMBIGUOUS_REPLY) if states[asked] == AMBIGUOUS else ("not_found", NOT_FOUND_REPLY)
-            return ActionPlan("ask", reason=reason, reply=reply.format(label=as_read(bound.map.words[asked]))), [], []
+            reason = "ambiguous" if states[asked] == AMBIGUOUS else "not_found"
+            return ActionPlan("ask", reason=reason, reply=question_about(reason, as_read(bound.map.words[asked]))), [], []
         steps: list[Step] = []
         targets: list[int] = []
         told: list[str] = []
@@ -187,8 +186,8 @@ class Instructor:
                     args["target"] = Target(label, "front", view.objects[fits[0]].point)
                     targets.append(fits[0])
                 else:
-                    reason, reply = ("ambiguous", AMBIGUOUS_REPLY) if fits else ("not_found", NOT_FOUND_REPLY)
-                    return ActionPlan("ask", reason=reason, reply=reply.format(label=label)), [], [letter]
+                    reason = "ambiguous" if fits else "not_found"
+                    return ActionPlan("ask", reason=reason, reply=question_about(reason, label)), [], [letter]
                 told.append(letter)
             for name, value in pattern.args:
                 if isinstance(value, Slot):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from jpai_agent.language.questions import MISSING
 from jpai_agent.plan.types import REASONS
 
 CART_PLACES = ("dock", "entrance", "exit", "office", "storage", "berth_1", "berth_2", "berth_3")
@@ -50,13 +51,14 @@ class StepPattern:
 @dataclass(frozen=True)
 class Meaning:
     """What a line means: steps, or a reason to ask or refuse. With `condition` the steps hold when that object is in
-    view, `otherwise` when it is not."""
+    view, `otherwise` when it is not. `missing`: what an incomplete instruction lacks, a key of MISSING, or ""."""
 
     decision: str
     steps: tuple[StepPattern, ...] = ()
     reason: str | None = None
     condition: str | None = None
     otherwise: tuple[StepPattern, ...] = ()
+    missing: str = ""
 
     @property
     def letters(self) -> set[str]:
@@ -76,9 +78,14 @@ def parse_meaning(text: str, robot: str) -> Meaning:
         return Meaning("act", steps, condition=match[1], otherwise=otherwise)
     word, _, rest = text.partition(" ")
     if word in ("ask", "refuse"):
-        if rest not in REASONS:
-            raise ValueError(f"{word} needs one of {', '.join(REASONS)}, not {rest!r}")
-        return Meaning(word, reason=rest)
+        reason, _, missing = rest.partition(" ")
+        if reason not in REASONS:
+            raise ValueError(f"{word} needs one of {', '.join(REASONS)}, not {reason!r}")
+        if (word, reason) == ("ask", "incomplete") and missing not in MISSING:
+            raise ValueError(f"ask incomplete needs what is missing, one of {', '.join(MISSING)}, not {missing!r}")
+        if missing and reason != "incomplete":
+            raise ValueError(f"{word} {reason} takes nothing, got {missing!r}")
+        return Meaning(word, reason=reason, missing=missing)
     return Meaning("act", _steps(text, robot))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,7 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from jpai_agent.language.questions import ABOUT, MISSING
 from jpai_agent.plan import (
     DECISIONS,
     REASONS,
@@ -139,6 +141,9 @@ def plan_pieces(skills: Iterable[SkillSpec], places: Sequence[str] = ()) -> list
         if decision != "act"
         for reason in REASONS
     ]
+    pieces += [f'{{"decision":"ask","steps":[],"reason":"{reason}","reply":"' for reason in ABOUT]
+    pieces += [f'{words}"}}' for words in ABOUT.values()]
+    pieces += [f'{{"decision":"ask","steps":[],"reason":"incomplete","reply":"{words}"}}' for words in MISSING.values()]
     pieces += [f'{place}"{end}' for place in places for end in ("", "}}")]
     for skill in skills:
         heads = [f'{{"skill":"{skill.name}"']
@@ -260,8 +265,9 @@ class PlanCodec:
         self._encode_cached = lru_cache(maxsize=50_000)(self._encode_text)
 
     def encode(self, plan: ActionPlan) -> list[int]:
-        """Token ids of the canonical JSON (NFKC, no reply), points at the nearest coordinate token, `</s>` last."""
-        text = unicodedata.normalize("NFKC", ActionPlan(plan.decision, plan.steps, plan.reason).to_json())
+        """Token ids of the canonical JSON (NFKC; an act without its reply), points at the nearest coordinate token, `</s>` last."""
+        told = replace(plan, reply=None) if plan.decision == "act" else plan
+        text = unicodedata.normalize("NFKC", told.to_json())
         return [*self._encode_cached(text), self.eos]
 
     def _encode_text(self, text: str) -> tuple[int, ...]:

@@ -61,6 +61,10 @@ def _likes(words: Sequence[str], old_words: Sequence[str]) -> dict[int, Tensor]:
     for index, word in enumerate(words):
         if word in known:
             continue
+        if (bare := word.partition(',"reply":')[0] + "}") in known:
+            # the same question, which now says more
+            likes[index] = torch.tensor([old_words.index(bare)])
+            continue
         for sort in (sorts[word], sorts[word][:1]):
             if sort not in groups:
                 groups[sort] = torch.tensor([i for i, old in enumerate(old_words) if sorts[old][: len(sort)] == sort])

@@ -49,10 +49,11 @@ class PlanGrammars:
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1)
         self._compiled: OrderedDict[str, xgrammar.CompiledGrammar] = OrderedDict()
 
-    def compiled(self, skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str],
-                 reply: bool) -> xgrammar.CompiledGrammar:
+    def compiled(
+        self, skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str]
+    ) -> xgrammar.CompiledGrammar:
         """The grammar of plans for these skills, cameras and place ids, compiled once while it is in use."""
-        schema = json.dumps(json_schema(skills, cameras, places, reply=reply), ensure_ascii=False)
+        schema = json.dumps(json_schema(skills, cameras, places), ensure_ascii=False)
         if schema not in self._compiled:
             self._compiled[schema] = self._compiler.compile_json_schema(
                 schema, any_whitespace=False, separators=(",", ":"), strict_mode=True)

@@ -85,9 +85,7 @@ class HfBackend:
     def _ask(self, request: PlanRequest) -> PlanAnswer:
         began = time.perf_counter()
         skills = self._skills(request.robot)
-        # large models may word their own replies; for a small one language words the plan
-        grammar = self._grammars.compiled(skills, list(request.images), list(request.places),
-                                          reply=not self._encoder_decoder)
+        grammar = self._grammars.compiled(skills, list(request.images), list(request.places))
         inputs = self._inputs(request, skills)
         prepared = time.perf_counter()
         constraint = _Constraint(self._grammars.mask(grammar), self._tokenizer, self._coordinates)

@@ -68,7 +68,7 @@ class OnnxBackend:
         request.check()
         skills = self._skills(request.robot)
         camera = next(iter(request.images))
-        grammar = self._grammars.compiled(skills, [camera], list(request.places), reply=False)
+        grammar = self._grammars.compiled(skills, [camera], list(request.places))
         prompt = self._tokenizer.apply_chat_template(messages(request, skills), tokenize=False)
         check_prompt(prompt, request.instruction)
         ids = self._tokenizer(f"{self._tokenizer.bos_token}{prompt}{self._tokenizer.eos_token}",

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from jpai_agent.language.normalise import normalise
+from jpai_agent.language.questions import MISSING, question_about
 from jpai_agent.plan import parse_plan
 from jpai_agent.skills.registry import skills_for
 from jpai_agent.train.augment import as_read
 from jpai_agent.train.corpus import Corpus, load_corpus, parse_text
-from jpai_agent.train.instruct import AMBIGUOUS_REPLY, NOT_FOUND_REPLY, Instructor
+from jpai_agent.train.instruct import Instructor
 from jpai_agent.train.referring import View
 from jpai_agent.train.scenes import random_scene
 from jpai_agent.train.talk import CART
@@ -58,7 +59,7 @@ def test_several_candidates_make_it_ask_which():
     for sample in samples("{A}まで行って => go_to A", frame, "ambiguous"):
         label = sample.instruction[slice(*sample.label_spans[0])]
         assert (sample.plan.decision, sample.plan.reason) == ("ask", "ambiguous")
-        assert sample.plan.reply == AMBIGUOUS_REPLY.format(label=label)
+        assert sample.plan.reply == question_about("ambiguous", label)
         assert sample.mentions == (0, 1)
 
 
@@ -66,7 +67,13 @@ def test_nothing_that_fits_makes_it_say_so():
     for sample in samples("{A}まで行って => go_to A", outcome="absent"):
         label = sample.instruction[slice(*sample.label_spans[0])]
         assert sample.plan.reason == "not_found"
-        assert sample.plan.reply == NOT_FOUND_REPLY.format(label=label)
+        assert sample.plan.reply == question_about("not_found", label)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_an_incomplete_instruction_makes_it_ask_for_what_is_missing(missing):
+    for sample in samples(f"いつもの頼む => ask incomplete {missing}\n前へ => move 1.0", outcome="ask"):
+        assert (sample.plan.reason, sample.plan.reply) == ("incomplete", MISSING[missing])
 
 
 def test_what_only_a_later_step_needs_waits_for_its_frame():

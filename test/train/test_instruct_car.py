@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jpai_agent.language.normalise import normalise
+from jpai_agent.language.questions import ABOUT
 from jpai_agent.plan import parse_plan
 from jpai_agent.skills.registry import skills_for
 from jpai_agent.train import lexicon_car
@@ -53,7 +54,7 @@ def test_a_landmark_that_the_map_lacks_is_not_found():
     for sample in samples("{P}の前で停めて => pull_over P", outcome="absent"):
         assert (sample.plan.decision, sample.plan.reason) == ("ask", "not_found")
         assert sample.place_counts[0][2] == 0
-        assert sample.plan.reply.endswith("が見当たりません。")
+        assert sample.plan.reply.endswith(ABOUT["not_found"])
 
 
 def test_several_landmarks_in_view_make_it_ask_and_several_in_the_map_do_not():

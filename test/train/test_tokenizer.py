@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jpai_agent.language.questions import ABOUT, MISSING, question_about
 from jpai_agent.plan import ActionPlan, Choice, Number, SkillSpec, Step, Target, TargetArg, Text, parse_plan
 from jpai_agent.train.tokenizer import (
     CHAT_TEMPLATE,
@@ -68,8 +69,24 @@ def test_a_point_becomes_the_nearest_coordinate_token(codec):
     assert nearest_coordinate(0) == COORDINATES[0]
 
 
-def test_reply_is_left_out(codec):
-    assert "reply" not in codec.decode(codec.encode(ActionPlan("ask", reason="incomplete", reply="どこまでですか。")))
+def test_what_is_done_has_no_reply(codec):
+    assert "reply" not in codec.decode(codec.encode(ActionPlan("act", (Step("stop"),), reply="止まります。")))
+
+
+@pytest.mark.parametrize("reason", ABOUT)
+def test_a_question_names_what_it_is_about_in_three_pieces_around_a_label(codec, reason):
+    asked = ActionPlan("ask", reason=reason, reply=question_about(reason, "赤い箱"))
+    ids = codec.encode(asked)
+    assert len(ids) == 1 + 3 + 1 + 1
+    assert parse_plan(codec.decode(ids), {}) == asked
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_question_for_what_is_missing_is_one_piece(codec, missing):
+    asked = ActionPlan("ask", reason="incomplete", reply=MISSING[missing])
+    ids = codec.encode(asked)
+    assert len(ids) == 2
+    assert parse_plan(codec.decode(ids), {}) == asked
 
 
 def test_the_skeleton_of_a_plan_is_a_handful_of_tokens(codec):

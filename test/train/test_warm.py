@@ -46,6 +46,17 @@ def test_new_words_start_near_words_like_them(pair):
     assert set(words) - set(old_words) >= {"鱠", '{"skill":"wait"', "⟦run:wait⟧", 'dock"}}'}
 
 
+def test_a_question_that_now_says_more_starts_as_the_bare_one(pair):
+    old, old_words, new, words = pair
+    bare = '{"decision":"ask","steps":[],"reason":"ambiguous"}'
+    told = bare[:-1] + ',"reply":"'
+    known = [row for row, word in enumerate(old_words) if word != told]
+    fewer = {name: value[known] if len(value) == len(old_words) else value for name, value in old.state_dict().items()}
+    inherit(new, words, fewer, [old_words[row] for row in known])
+    after = new.get_input_embeddings().weight
+    assert torch.equal(after[words.index(told)], after[words.index(bare)])
+
+
 def test_read_outs_that_knew_fewer_kinds_keep_what_they_knew():
     heads, few = DenseHeads(8), KIND_CLASSES - 5
     rest = COLOR_CLASSES + SIZE_CLASSES + 4

@@ -22,8 +22,8 @@ def tokens(tokenizer):
     return plain_tokens(tokenizer, len(tokenizer) + ROOM)
 
 
-def walk(grammars, tokens, draw, reply=False):
-    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=reply))
+def walk(grammars, tokens, draw):
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
     text = ""
     for _ in range(3000):
         allowed = mask.allowed()
@@ -38,13 +38,12 @@ def walk(grammars, tokens, draw, reply=False):
 
 @pytest.mark.parametrize("seed", range(150))
 def test_a_random_answer_under_the_grammar_is_a_plan(grammars, tokens, seed):
-    text = walk(grammars, tokens, np.random.default_rng(seed), reply=seed % 3 == 0)
-    plan = parse_plan(text, SKILLS, places=PLACES)
-    assert plan.reply is None or seed % 3 == 0
+    text = walk(grammars, tokens, np.random.default_rng(seed))
+    assert parse_plan(text, SKILLS, places=PLACES).decision in text
 
 
 def test_control_tokens_and_ids_beyond_the_vocabulary_are_never_allowed(grammars, tokenizer, tokens):
-    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
     for piece in ['{"decision":"act","steps":[', '{"skill":"say","text":"']:
         assert mask.accept(tokens.index(piece))
     allowed = mask.allowed()
@@ -55,19 +54,19 @@ def test_control_tokens_and_ids_beyond_the_vocabulary_are_never_allowed(grammars
 
 
 def test_a_token_that_may_not_come_is_not_taken(grammars, tokens):
-    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
     assert not mask.accept(tokens.index("赤"))
     assert mask.accept(tokens.index('{"decision":"ask","steps":[],"reason":"unsafe"}'))
     assert not mask.ended
 
 
 def test_the_grammar_is_compiled_once_for_one_registry_and_map(grammars):
-    first = grammars.compiled(SKILLS, ["front"], PLACES, reply=False)
-    assert grammars.compiled(dict(SKILLS), ["front"], list(PLACES), reply=False) is first
-    assert grammars.compiled(SKILLS, ["front"], ("dock",), reply=False) is not first
+    first = grammars.compiled(SKILLS, ["front"], PLACES)
+    assert grammars.compiled(dict(SKILLS), ["front"], list(PLACES)) is first
+    assert grammars.compiled(SKILLS, ["front"], ("dock",)) is not first
 
 
 def test_the_mask_says_what_it_cost(grammars):
-    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES, reply=False))
+    mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
     mask.allowed()
     assert 0 < mask.spent_s < 0.5

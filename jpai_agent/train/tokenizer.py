@@ -265,7 +265,7 @@ class PlanCodec:
         self._encode_cached = lru_cache(maxsize=50_000)(self._encode_text)
 
     def encode(self, plan: ActionPlan) -> list[int]:
-        """Token ids of the canonical JSON (NFKC; an act without its reply), points at the nearest coordinate token, `</s>` last."""
+        """Token ids of the canonical JSON in NFKC (an act without its reply), points at the nearest coordinate, `</s>` last."""
         told = replace(plan, reply=None) if plan.decision == "act" else plan
         text = unicodedata.normalize("NFKC", told.to_json())
         return [*self._encode_cached(text), self.eos]

@@ -10,7 +10,7 @@ from pathlib import Path
 from jpai_agent.train.meanings import OBJECT_LETTERS, Meaning, parse_meaning
 
 FOLDER = Path(__file__).parent / "corpus"
-TEST_AUTHORS: tuple[str, ...] = ("cart_t", "car_t")  # held out: never trained on
+TEST_AUTHORS: tuple[str, ...] = ("cart_t", "cart_u", "car_t", "car_u")  # held out: never trained on
 
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _TEXT_SLOT = {

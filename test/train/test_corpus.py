@@ -82,7 +82,7 @@ def test_held_out_authors_are_never_among_the_training_files(tmp_path):
     for name in ("cart_a", TEST_AUTHORS[0], "car_a"):
         (tmp_path / f"{name}.txt").write_text("はい => continue\n", encoding="utf-8")
     assert authors("cart", tmp_path) == ("cart_a",)
-    assert held_out_authors("car") == ("car_t",)
+    assert held_out_authors("car") == ("car_t", "car_u")
 
 
 def car_steps(meant, said="{A}{P}{N}つ目{K}番{V}"):

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from jpai_agent.control import Program
-from jpai_agent.control.road.routes import LanePosition, Network, RoadError, Way
+from jpai_agent.control.road.routes import LanePosition, Network, RoadError, Way, network_of
 from jpai_agent.control.road.segments import RoadDrive
 from jpai_agent.sim.attempts import NOW_S, Attempt, act, pick
-from jpai_agent.twin.road_changes import network_of
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.robot import RobotSpec, load_robot
 from jpai_agent.world.scene import GroundedTarget, Mover, Obstacle, RobotState, Scene, SeenLight

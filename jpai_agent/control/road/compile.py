@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from jpai_agent.control.program import Program
 from jpai_agent.control.road import parking, turning
 from jpai_agent.control.road.making import Making
 from jpai_agent.control.road.motions import motion_of
-from jpai_agent.control.road.routes import Network, RoadError
+from jpai_agent.control.road.routes import RoadError, network_of
 from jpai_agent.control.road.segments import POINT_M, FollowVehicle, RoadDrive
 from jpai_agent.control.segments import Segment
 from jpai_agent.plan import Step
 from jpai_agent.world.map import WorldMap
-from jpai_agent.world.road import RoadMap
 from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import GroundedTarget, Scene
 
@@ -28,12 +26,6 @@ LEAST_M = 1.0
 # footprint to a zone along the way, and how far before it a car stops that goes on by itself
 ZONE_GAP_M, ZONE_ROOM_M = 0.1, 2.0
 __all__ = ["compile_road_program", "keep_lane_program", "parking", "turning"]
-
-
-@lru_cache(maxsize=4)
-def network_of(road: RoadMap) -> Network:
-    """The network of a road map, made once."""
-    return Network(road)
 
 
 def compile_road_program(steps: Sequence[Step], targets: Mapping[int, GroundedTarget], scene: Scene, robot: RobotSpec,

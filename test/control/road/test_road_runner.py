@@ -21,7 +21,8 @@ from town import (
 )
 
 from jpai_agent.control import Program, ProgramRunner, RoadRunner, View, runner_for, view_from_scene
-from jpai_agent.control.road.compile import keep_lane_program, network_of
+from jpai_agent.control.road.compile import keep_lane_program
+from jpai_agent.control.road.routes import network_of
 from jpai_agent.control.road.segments import Branch, FollowVehicle, RoadDrive
 from jpai_agent.control.segments import segment_from_dict
 from jpai_agent.plan import Step

@@ -131,6 +131,8 @@ class Mind:
         self._now_s = 0.0
         self._turn = -1
         self._dialogue: tuple[Exchange, ...] = ()
+        # what the robot has just asked whether it was meant
+        self._read_back = ""
         self._home: tuple[float, float, float] | None = None
         self._cruise_mps = robot.cruise_mps
         # the part that runs
@@ -177,14 +179,16 @@ class Mind:
         self._tell(Planned(self._now_s, self._turn, image, plan, answer.text, _ms(begin, answer), "", dict(answer.timings_ms),
                            answer.confidence))
         if doubt:
-            self._doubt(plan, answer.confidence)
+            read_back, self._read_back = self._read_back, ""
+            self._doubt(plan, answer.confidence, read_back)
         return image, plan
 
-    def _doubt(self, plan: ActionPlan, confidence: float | None) -> None:
+    def _doubt(self, plan: ActionPlan, confidence: float | None, read_back: str) -> None:
         """Ask back what the model is not sure of. Raises Turned.
 
-        A plan that may still be meant is named; one that is far from sure is most likely none, so that the robot says it has
-        not understood. A plan that moves nothing is never doubted, nor is a model that tells no confidence.
+        A plan that may still be meant is read back, and carried out when the answer comes to the same; one that is far from
+        sure is most likely none, so that the robot says it has not understood. A plan that moves nothing is never doubted, nor
+        is a model that tells no confidence.
         """
         needed = self.robot.act_confidence
         if plan.decision != "act" or confidence is None or confidence >= needed:
@@ -193,8 +197,11 @@ class Mind:
             return
         log.info("asked back: confidence %.2f of %.2f", confidence, needed)
         understood = self._words(plan).removesuffix("。")
+        if understood == read_back:
+            return
         if confidence < needed / 2 or len(understood) > UNDERSTOOD_MAX_CHARS:
             raise Turned("ask", "not_understood", self._words(ActionPlan("ask", reason="not_understood")))
+        self._read_back = understood
         raise Turned("ask", "not_understood", failure("unsure", understood))
 
     def _point_at(self, label: str) -> Generator[Job, None, GroundedTarget | None]:
@@ -299,7 +306,8 @@ class Mind:
             raise Turned("refuse", "not_permitted", self._words(ActionPlan("refuse", reason="not_permitted")))
 
     def _binding(self, plan: ActionPlan, program: Program, scene: Scene) -> Binding:
-        return Binding(plan.sha256(), program.sha256(), scene.sha256(), self.robot.sha256, self.model_id)
+        return Binding(plan.sha256(), program.sha256(), scene.sha256(), self.robot.sha256, self.model_id,
+                       self.world_map.rules.sha256)
 
     def _words(self, plan: ActionPlan) -> str:
         return plan_reply(plan, {key: names[0] for key, names in self._place_names.items()}, self.world_map.home,

@@ -43,7 +43,7 @@ FAILURES: Mapping[str, str] = {
     "image_stale": "カメラの映像が古いままです。接続を確認してください。",
     # thinking
     "plan_error": "すみません、うまく考えがまとまりませんでした。言い方を変えていただけますか？",
-    "unsure": "「{label}」と受け取りましたが、自信がありません。もう一度お願いします。",
+    "unsure": "「{label}」で、よろしいですか？",
     "model_unavailable": "ただいま考えることができません。少し待ってからもう一度お願いします。",
     "model_timeout": "考えるのに時間がかかりすぎたので、やめておきます。もう一度お願いします。",
     "model_busy": "ただいま別の指示を考えています。少し待ってからもう一度お願いします。",
@@ -91,7 +91,7 @@ FAILURES: Mapping[str, str] = {
 }
 _LABELLED = {"collision": "{}に", "not_reached": "{}まで", "no_path": "{}まで"}
 _NAMELESS = {"not_found": "お探しのもの", "target_lost": "目標", "no_depth": "そこ", "no_landmark": "その場所", "behind": "そこ",
-             "forbidden": "そこ", "unsure": "そのように"}
+             "forbidden": "そこ"}
 
 
 def failure(code: str, label: str | None = None) -> str:

@@ -547,6 +547,26 @@ def test_a_plan_that_is_nearly_sure_is_read_back_and_not_carried_out() -> None:
     assert stage.replies == [failure("unsure", "1メートル前に進みます")]
 
 
+def test_what_was_read_back_is_carried_out_when_the_answer_comes_to_the_same() -> None:
+    stage = Stage({"前へ": "", "はい": ""})
+    unsure = 0.9 * stage.robot.act_confidence
+    stage.model.answers |= {"前へ": [sure(act(move(1.0)), unsure)], "はい": [sure(act(move(1.0)), unsure)]}
+    stage.say("前へ", then_s=1.0)
+    stage.say("はい")
+    stage.until_idle()
+    assert stage.endings[-1] == (1, "done")
+
+
+def test_an_answer_that_comes_to_something_else_is_read_back_anew_and_so_is_the_same_plan_later() -> None:
+    stage = Stage({"前へ": "", "後ろ": "", "あれ": ask("incomplete")})
+    unsure = 0.9 * stage.robot.act_confidence
+    stage.model.answers |= {"前へ": [sure(act(move(1.0)), unsure)], "後ろ": [sure(act(move(-1.0)), unsure)]}
+    for words in ("前へ", "後ろ", "あれ", "後ろ"):
+        stage.say(words, then_s=1.0)
+    assert not stage.has_moved
+    assert [decision[1] for decision in stage.decisions] == ["ask"] * 4
+
+
 def test_what_is_far_from_sure_was_not_understood() -> None:
     stage = Stage({"いい天気だね": sure(act(move(1.0)), 0.001)})
     stage.say("いい天気だね", then_s=2.0)

@@ -18,7 +18,7 @@ from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
 
 PLAN = ActionPlan("act", (Step("move", {"distance_m": 6.0}), Step("wait", {"duration_s": 1.0})))
-BINDING = Binding("plan", "program", "scene", "robot", "model")
+BINDING = Binding("plan", "program", "scene", "robot", "model", "site")
 PERIOD_S = 0.05
 
 

@@ -89,7 +89,7 @@ def test_a_label_is_named_where_there_is_one():
 @pytest.mark.parametrize("code", [*FAILURES, "no such code"])
 def test_a_failure_is_one_or_two_short_polite_sentences(code, label):
     words = failure(code, label)
-    assert re.search(r"(です|ます|ません|ました|ください|お願いします|しょうか|ますか|でした)[。？]$", words)
+    assert re.search(r"(です|ます|ません|ました|ください|お願いします|しょうか|ますか|ですか|でした)[。？]$", words)
     assert len(words) <= 45
     assert "{" not in words
     assert words.count("。") + words.count("？") <= 2

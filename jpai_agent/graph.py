@@ -21,7 +21,7 @@ from typing import IO
 
 from jpai_agent.record.audit import audit_path
 from jpai_agent.world.objects import LANDMARKS
-from jpai_agent.world.paths import resource
+from jpai_agent.world.paths import STATE_VARIABLE, resource
 
 Value = bool | int | float | str
 
@@ -242,7 +242,7 @@ class Supervisor:
         self.environment = environment(domain_id) | {"JPAI_READY_DIR": str(self._ready_dir)}
         if any(process.name == "sim_node" for process in self.graph):
             # a simulated robot's latch lives as long as its world
-            self.environment["JPAI_STATE_DIR"] = str(self._ready_dir / "state")
+            self.environment[STATE_VARIABLE] = str(self._ready_dir / "state")
 
     def start(self) -> None:
         """Start everything. Raises GraphError naming what could not be started; then nothing is left running."""

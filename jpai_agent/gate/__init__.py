@@ -7,7 +7,7 @@ another plan is accepted; e-stop, intruder and fault latch until a human resets,
 """
 
 from jpai_agent.gate.core import Gate, GateConfig, GateOutput, GateState
-from jpai_agent.gate.latch import LatchFile, default_state_dir
+from jpai_agent.gate.latch import LatchFile
 from jpai_agent.gate.nearfield import NearConfig, NearField
 
-__all__ = ["Gate", "GateConfig", "GateOutput", "GateState", "LatchFile", "NearConfig", "NearField", "default_state_dir"]
+__all__ = ["Gate", "GateConfig", "GateOutput", "GateState", "LatchFile", "NearConfig", "NearField"]

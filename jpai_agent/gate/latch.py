@@ -8,16 +8,7 @@ import zlib
 from pathlib import Path
 
 VERSION = 1
-STATE_DIR_VARIABLE = "JPAI_STATE_DIR"
 CAUSE_CHARS, MAX_BYTES = 500, 4096
-
-
-def default_state_dir() -> Path:
-    """$JPAI_STATE_DIR, or the user's folder for state (XDG base directories)."""
-    if os.environ.get(STATE_DIR_VARIABLE):
-        return Path(os.environ[STATE_DIR_VARIABLE])
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "jpai"
 
 
 class LatchFile:

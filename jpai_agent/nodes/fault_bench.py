@@ -20,11 +20,11 @@ from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from jpai_agent.gate.latch import STATE_DIR_VARIABLE
 from jpai_agent.graph import Process, Supervisor, private_domain, release_domain
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import raise_priority
 from jpai_agent.nodes.stand_in import CONTROL_HZ, StandIn
+from jpai_agent.world.paths import STATE_VARIABLE
 from jpai_agent.world.robot import load_robot
 from jpai_msgs.msg import GateStatus
 
@@ -53,7 +53,7 @@ class GateBench:
         gate = Process("gate_node", "jpai_agent.nodes.gate_node", parameters={
             "robot": robot, "world": WORLDS[robot], "use_sim_time": True, "arm_on_start": True, **parameters})
         self.supervisor = Supervisor((gate,), domain_id=self.domain, log_dir=self.folder / "log", tell=lambda line: None)
-        self.supervisor.environment[STATE_DIR_VARIABLE] = str(self.state_dir)
+        self.supervisor.environment[STATE_VARIABLE] = str(self.state_dir)
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = Context()
         self.context.init(domain_id=self.domain)

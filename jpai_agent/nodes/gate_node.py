@@ -18,13 +18,14 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from jpai_agent.gate import Gate, GateConfig, GateState, LatchFile, NearField, default_state_dir
+from jpai_agent.gate import Gate, GateConfig, GateState, LatchFile, NearField
 from jpai_agent.language.stop import stop_word
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.arming import Arming
 from jpai_agent.nodes.base import GraphNode, raise_priority, run, seconds
 from jpai_agent.nodes.readings import Reading, depth_reading, lidar_reading
 from jpai_agent.nodes.vehicle import port_for
+from jpai_agent.world.paths import state_dir
 from jpai_agent.world.robot import CameraSpec
 from jpai_msgs.msg import ExecutorStatus, GateStatus
 
@@ -58,12 +59,12 @@ class GateNode(GraphNode):
         super().__init__("gate_node", **options)
         self._arm_on_start: bool = self.declare_parameter("arm_on_start", False).value
         estop_timeout_s: float = self.declare_parameter("estop_timeout_s", 0.0).value
-        state_dir: str = self.declare_parameter("state_dir", "").value
+        kept_in: str = self.declare_parameter("state_dir", "").value
         self._near = NearField(self.robot) if self.declare_parameter("near_stop", True).value else None
         config = GateConfig(estop_timeout_s=estop_timeout_s or None)
         self._gate = Gate(self.robot.limits, config, self.robot.ackermann, self._near)
         self._frames: dict[str, str] = {}
-        folder = Path(state_dir) if state_dir else default_state_dir()
+        folder = Path(kept_in) if kept_in else state_dir()
         self._latch = LatchFile(folder / f"gate-{self.robot.name}-{self.context.get_domain_id()}.json")
         # disks may be slow: what is written must not hold up a tick
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpai-latch")

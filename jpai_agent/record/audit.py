@@ -27,7 +27,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from jpai_agent.record.files import jsonable
-from jpai_agent.record.keys import KeyFault, genuine, public_hex, signing_key, state_dir
+from jpai_agent.record.keys import KeyFault, genuine, public_hex, signing_key
+from jpai_agent.world.paths import state_dir
 
 FORMAT = 1
 KEY = "audit"

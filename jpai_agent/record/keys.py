@@ -10,21 +10,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-STATE_VARIABLE = "JPAI_STATE_DIR"
+from jpai_agent.world.paths import state_dir
+
 _RAW = serialization.Encoding.Raw, serialization.PublicFormat.Raw
 
 
 class KeyFault(OSError):
     """A key cannot be read or made, or others than the user may read it; the message names the file."""
-
-
-def state_dir() -> Path:
-    """Where keys, the audit log and the like are kept: $JPAI_STATE_DIR, else $XDG_STATE_HOME/jpai, else ~/.local/state/jpai."""
-    given = os.environ.get(STATE_VARIABLE)
-    if given:
-        return Path(given)
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / "jpai"
 
 
 def signing_key(name: str, folder: Path | None = None) -> Ed25519PrivateKey:

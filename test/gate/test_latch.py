@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jpai_agent.gate.latch import STATE_DIR_VARIABLE, LatchFile, default_state_dir
+from jpai_agent.gate.latch import LatchFile
 
 
 def test_a_latch_and_its_cause_come_back(tmp_path):
@@ -67,11 +67,3 @@ def test_a_long_cause_is_cut(tmp_path):
     file = LatchFile(tmp_path / "gate.json")
     file.store("あ" * 100_000)
     assert file.load() == "あ" * 500
-
-
-def test_where_it_is_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv(STATE_DIR_VARIABLE, str(tmp_path))
-    assert default_state_dir() == tmp_path
-    monkeypatch.delenv(STATE_DIR_VARIABLE)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert default_state_dir() == tmp_path / "state" / "jpai"

@@ -9,6 +9,8 @@ from jpai_agent.nodes.base import GraphNode
 from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.record.certificate import CertificateError, permit
 from jpai_agent.vlm import default_model_dir
+from jpai_agent.world.paths import resource
+from jpai_agent.world.zones import load_rules
 
 CHECK_WITHIN_S = 60.0
 RECORD_WITHIN_S = 3.0
@@ -40,12 +42,17 @@ class Arming:
         if not self._certificate:
             return "no certificate: outside of simulation the gate is armed under one only (jpai certify, jpai up robot)"
         folder = Path(self._model) if self._model else default_model_dir()
-        job = self._beside.submit(permit, Path(self._certificate), self._node.robot.name, self._node.world_map.name, folder)
-        error = await self._node.done(job, CHECK_WITHIN_S)
-        if error is None and job.result().subject.robot_sha256 != self._node.robot.sha256:
-            # the files are as certified, and not what this process has read
-            error = CertificateError("the robot's file was changed after this gate was started")
+        error = await self._node.done(self._beside.submit(self._check, folder), CHECK_WITHIN_S)
         return str(error) if error else ""
+
+    def _check(self, model: Path) -> None:
+        """Raise CertificateError unless the files are as certified, and this process runs on what they say now."""
+        robot, world = self._node.robot, self._node.world_map
+        certificate = permit(Path(self._certificate), robot.name, world.name, model)
+        if certificate.subject.robot_sha256 != robot.sha256:
+            raise CertificateError("the robot's file was changed after this gate was started")
+        if load_rules(resource("config", "zones", f"{world.name}.yaml")).sha256 != world.rules.sha256:
+            raise CertificateError("the rules of the place were changed after this gate was started")
 
     def close(self) -> None:
         """End its thread."""

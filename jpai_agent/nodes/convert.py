@@ -6,6 +6,7 @@ import array
 import inspect
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,7 @@ def verdict_msg(verdict: Verdict) -> msg.Verdict:
         made_at=stamp_of(verdict.made_at_s),
         rollouts=verdict.rollouts,
         pass_rate=float(verdict.pass_rate),
+        pass_rate_low=float(verdict.pass_rate_low),
         failed_step=-1 if verdict.failed_step is None else verdict.failed_step,
         reason=verdict.reason,
         min_clearance_m=float(verdict.min_clearance_m),
@@ -303,12 +305,13 @@ def verdict_msg(verdict: Verdict) -> msg.Verdict:
         scene_sha256=bound.scene,
         robot_sha256=bound.robot,
         model_sha256=bound.model,
+        site_sha256=bound.site,
     )
 
 
 def verdict(message: msg.Verdict) -> Verdict:
-    """The package's verdict, without paths."""
-    return Verdict(
+    """The package's verdict, without paths; invalid, and not genuine, where its bound is not that of its figures."""
+    found = Verdict(
         message.id,
         _STATUS_NAME.get(message.status, "invalid"),
         seconds(message.made_at),
@@ -320,6 +323,7 @@ def verdict(message: msg.Verdict) -> Verdict:
             message.scene_sha256,
             message.robot_sha256,
             message.model_sha256,
+            message.site_sha256,
         ),
         None if message.failed_step < 0 else message.failed_step,
         message.reason,
@@ -333,6 +337,7 @@ def verdict(message: msg.Verdict) -> Verdict:
         dict(zip(message.violations, message.violation_counts, strict=True)),
         message.under_way,
     )
+    return found if math.isclose(message.pass_rate_low, found.pass_rate_low, abs_tol=1e-9) else replace(found, status="invalid")
 
 
 def _plain(thing: Any) -> dict[str, Any]:

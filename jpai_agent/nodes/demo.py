@@ -108,7 +108,8 @@ class _Person:
             if verdict.id and shown.get("verdict") != verdict.id:
                 shown["verdict"] = verdict.id
                 passed = round(verdict.pass_rate * verdict.rollouts)
-                found = f"{passed}/{verdict.rollouts} 最小すきま {verdict.min_clearance_m:.2f} m"
+                rate = f"{passed}/{verdict.rollouts} (下限 {verdict.pass_rate_low:.0%})"
+                found = f"{rate} 最小すきま {verdict.min_clearance_m:.2f} m"
                 told(f"練習   {found if verdict.rollouts else 'できなかったのでやり直します'}")
             stage = (feedback.stage, feedback.step)
             if shown.get("stage") != stage:

@@ -175,7 +175,8 @@ class ExecutorNode(GraphNode):
         if scene is None:
             raise Refused(ErrorCode.SCENE_UNKNOWN, f"verdict {verdict.id} is on a scene that was not published lately")
         # of the model only the twin knows; all else is checked here against what is about to run
-        binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), self.robot.sha256, verdict.binding.model)
+        binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), self.robot.sha256, verdict.binding.model,
+                          self.world_map.rules.sha256)
         now_s = self.now_s()
         try:
             started = self._executor.start(plan, program, verdict, binding, scene, now_s)

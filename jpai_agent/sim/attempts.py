@@ -27,7 +27,7 @@ from jpai_agent.world.scene import GroundedTarget, Scene
 EPSILONS = (1e-9, 1e-6, 1e-3, 0.01, 0.5, 1e3, 1e12)
 NOW_S = 10.0
 # what is done to a verdict before it is used
-TAMPERED = ("expired", "future", "plan", "program", "scene", "robot", "model", "replayed", "altered", "failed")
+TAMPERED = ("expired", "future", "plan", "program", "scene", "robot", "model", "site", "replayed", "altered", "failed")
 
 
 @dataclass(frozen=True)

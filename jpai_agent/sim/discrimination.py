@@ -116,7 +116,7 @@ def try_case(seed: int, number: int, hidden: bool, renderer: SceneRenderer) -> C
     collides = truly_collides(program, robot, world_map, things, pose, number)
     if collides is None:
         return Case(kind, None)
-    binding = Binding("plan", program.sha256(), scene.sha256(), robot.sha256, "model")
+    binding = Binding("plan", program.sha256(), scene.sha256(), robot.sha256, "model", world_map.rules.sha256)
     verdict = rehearse(program, scene, robot, world_map, binding, seed=number)
     return Case(kind, collides, verdict.passed, verdict.reason)
 

@@ -98,7 +98,8 @@ def _start(tried: Attempt, done: Validated, robot: RobotSpec) -> None:
     """Begin it under its verdict, after what is to be done to that. Raises NotPermitted."""
     executor = Executor(robot, tried.world_map)
     verdict, now_s = done.verdict, NOW_S + 0.5
-    binding = Binding(done.plan.sha256(), done.program.sha256(), tried.scene.sha256(), robot.sha256, MODEL)
+    binding = Binding(done.plan.sha256(), done.program.sha256(), tried.scene.sha256(), robot.sha256, MODEL,
+                      tried.world_map.rules.sha256)
     if tried.tamper in vars(binding):
         binding = replace(binding, **{tried.tamper: "another"})
     elif tried.tamper == "expired":

@@ -36,7 +36,7 @@ def bench_rehearsal(n: int = 30, *, robot: str = "cart", rollouts: int = 32, see
     spec = load_robot(robot)
     drives = spec.ackermann is not None
     world_map = load_map("street" if drives else "yard")
-    binding = Binding("plan", "program", "scene", "robot", "model")
+    binding = Binding("plan", "program", "scene", "robot", "model", "site")
     wall_ms, cpu_ms, simulated_s, passed = [], [], [], 0
     load = [os.getloadavg()[0]]
     for case in range(n + 1):

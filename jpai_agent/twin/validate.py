@@ -98,6 +98,6 @@ def validate(text: str, targets: Targets | Callable[[ActionPlan], Targets], scen
             raise Refused("program", "nothing_to_do", "nothing in it moves or waits")
     else:
         program = checked(given, robot, world_map)
-    binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), robot.sha256, model)
+    binding = Binding(plan.sha256(), program.sha256(), scene.sha256(), robot.sha256, model, world_map.rules.sha256)
     verdict = rehearse(program, scene, robot, world_map, binding, rollouts=rollouts, seed=seed, progress=progress, config=config)
     return Validated(plan, program, verdict)

@@ -17,13 +17,14 @@ WILSON_Z = 1.96
 
 @dataclass(frozen=True)
 class Binding:
-    """What a verdict speaks of, each by its sha256: nothing else may be run under it."""
+    """What a verdict speaks of, each by its sha256: nothing else may be run under it. `site`: the rules of the place."""
 
     plan: str
     program: str
     scene: str
     robot: str
     model: str
+    site: str
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,11 @@ class SiteRules:
         ids = [zone.id for zone in self.zones]
         if len(set(ids)) < len(ids):
             raise ValueError(f"zone ids used twice: {', '.join(sorted({i for i in ids if ids.count(i) > 1}))}")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the rules, whatever their file looks like: corners and speed as they are read, ids and names."""
+        return hashlib.sha256(json.dumps(asdict(self), ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
     def holding(self, points: np.ndarray) -> Zone | None:
         """The first zone that a point (2,), or one of points (P, 2), lies in; None where none does."""

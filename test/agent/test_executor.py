@@ -73,7 +73,7 @@ def test_a_passed_verdict_lets_its_program_run_to_its_end(road: Road) -> None:
 
 FOREIGN: dict[str, Callable[[Verdict], Verdict]] = {
     name: (lambda given, name=name: replace(given, binding=replace(given.binding, **{name: "other"})).sealed())
-    for name in ("plan", "program", "scene", "robot", "model")
+    for name in ("plan", "program", "scene", "robot", "model", "site")
 }
 
 

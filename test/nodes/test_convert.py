@@ -63,7 +63,7 @@ def test_a_verdict_comes_back_with_what_it_is_bound_to(status, failed_step):
         12.5,
         32,
         0.75,
-        Binding("p", "q", "s", "r", "m"),
+        Binding("p", "q", "s", "r", "m", "t"),
         failed_step,
         "collision",
         0.3,
@@ -75,7 +75,18 @@ def test_a_verdict_comes_back_with_what_it_is_bound_to(status, failed_step):
         violations={"red_light": 3, "near_miss": 1},
         under_way=0.5,
     )
-    assert convert.verdict(sent(convert.verdict_msg(verdict))) == verdict
+    message = sent(convert.verdict_msg(verdict))
+    assert convert.verdict(message) == verdict
+    assert (message.pass_rate_low, message.site_sha256) == (pytest.approx(0.5789, abs=1e-4), "t")
+    assert message.pass_rate_low == verdict.pass_rate_low
+
+
+def test_a_verdict_whose_bound_is_not_that_of_its_figures_is_not_believed():
+    verdict = Verdict("", "pass", 12.5, 32, 1.0, Binding("p", "q", "s", "r", "m", "t")).sealed()
+    message = convert.verdict_msg(verdict)
+    message.pass_rate_low = 0.99
+    found = convert.verdict(message)
+    assert (found.status, found.genuine) == ("invalid", False)
 
 
 def test_readings_come_back():

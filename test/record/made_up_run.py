@@ -169,7 +169,7 @@ class MadeUpRun:
             (whole + drift * self.rng.normal(0, [0.12, 0.12, 0.0]) + self.rng.normal(0, 0.008, whole.shape)).tolist()
             for _ in range(32)
         ]
-        bound = Binding("p", "q", self.scene.sha256(), "r", "m")
+        bound = Binding("p", "q", self.scene.sha256(), "r", "m", "t")
         if status == "pass":
             return Verdict(
                 "v-1", "pass", 1.0, 32, 1.0, bound, None, "", 0.42, 21.3, 0.83, paths, self.there.tolist(), 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from jpai_agent.record.certificate import (
     write_certificate,
 )
 from jpai_agent.vlm.manifest import write_manifest
+from jpai_agent.world.paths import share_dir
 
 NOW = 1_800_000_000.0
 RESULTS = [{"name": "unsafe plans", "n": 600, "failures": 0, "bound": 0.005, "passed": True},
@@ -151,6 +153,25 @@ def test_changed_config_changes_the_hash_and_caches_do_not(tmp_path: Path) -> No
     assert changed != before
     (tmp_path / "zones" / "yard.yaml").rename(tmp_path / "zones" / "street.yaml")
     assert tree_sha256(tmp_path) not in (before, changed)
+
+
+def test_an_edit_of_the_places_rules_voids_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = tmp_path / "share"
+    shutil.copytree(share_dir() / "config", share / "config")
+    shutil.copytree(share_dir() / "sim" / "worlds", share / "sim" / "worlds")
+    monkeypatch.setattr(module, "share_dir", lambda: share)
+    path = issued(subject_of("cart", "yard", model), tmp_path)
+    assert permit(path, "cart", "yard", model, now=NOW).passed
+    zones = share / "config" / "zones" / "yard.yaml"
+    before = zones.read_text(encoding="utf-8")
+    zones.write_text(before.replace("speed_limit_mps: 1.2", "speed_limit_mps: 1.3"), encoding="utf-8")
+    refused(path, model, "another config than was certified")
+    zones.write_text(before[:before.index("keep_out")] + "keep_out: []\n", encoding="utf-8")
+    refused(path, model, "another config than was certified")
+    zones.write_text(before, encoding="utf-8")
+    assert permit(path, "cart", "yard", model, now=NOW).passed
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2}', '{"format": 1, "what": "", "subject": {}}', "\x00"])

@@ -62,7 +62,7 @@ def test_places_road_lights_and_boxes_come_back(folder: Path, world: WorldMap) -
 
 def test_of_rehearsals_the_one_that_let_it_set_out_is_shown_and_a_later_one_only_where_it_fails(tmp_path: Path) -> None:
     def verdict(seconds: float, status: str = "pass") -> Rehearsed:
-        found = Verdict("v", status, 1.0, 8, 1.0, Binding("p", "q", "s", "r", "m"), duration_s=seconds)
+        found = Verdict("v", status, 1.0, 8, 1.0, Binding("p", "q", "s", "r", "m", "t"), duration_s=seconds)
         return Rehearsed(1.1, 0, Program((), (0.0, 0.0, 0.0)), found, 500.0)
 
     def shown(name: str, *later: Rehearsed) -> Turn:

@@ -16,7 +16,7 @@ from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene, SeenLight
 
 CAR, STREET = load_robot("car"), load_map("street")
 ROAD, NETWORK = STREET.road, Network(STREET.road)
-BINDING = Binding("plan", "program", "scene", "robot", "model")
+BINDING = Binding("plan", "program", "scene", "robot", "model", "site")
 # eastbound, 51 m before the lights of (80, 80), and before the stop sign of (80, 0)
 TO_LIGHT, TO_SIGN = (20.0, 81.5, 0.0), (20.0, 1.5, 0.0)
 WALKS = tuple((c.id, c.x_m, c.y_m, c.yaw_rad, c.half_along_m, c.half_across_m) for c in ROAD.crosswalks)

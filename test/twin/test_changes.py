@@ -8,8 +8,8 @@ from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
 
 PATH = np.array([[0.0, 0.0], [6.0, 0.0]])
-PASSED = Verdict("v", "pass", 0.0, 32, 1.0, Binding("p", "q", "s", "r", "m"))
-FAILED = Verdict("v", "fail", 0.0, 32, 0.0, Binding("p", "q", "s", "r", "m"))
+PASSED = Verdict("v", "pass", 0.0, 32, 1.0, Binding("p", "q", "s", "r", "m", "t"))
+FAILED = Verdict("v", "fail", 0.0, 32, 0.0, Binding("p", "q", "s", "r", "m", "t"))
 
 
 def box(x, y, half_x=0.25, half_y=0.25, name="box") -> Obstacle:

@@ -21,7 +21,7 @@ from jpai_agent.world.scene import Mover, Obstacle, RobotState, Scene
 from jpai_agent.world.zones import SiteRules, Zone
 
 CART, YARD = load_robot("cart"), load_map("yard")
-BINDING = Binding("plan", "program", "scene", "robot", "model")
+BINDING = Binding("plan", "program", "scene", "robot", "model", "site")
 ORIGIN = RobotState(0.0, 0.0, 0.0)
 
 

@@ -11,7 +11,7 @@ from jpai_agent.twin.changes import needs_rehearsal
 from jpai_agent.twin.verdict import Binding, Verdict
 from jpai_agent.world.scene import Scene
 
-PASSED = Verdict("v", "pass", 0.0, 32, 1.0, Binding("p", "q", "s", "r", "m"))
+PASSED = Verdict("v", "pass", 0.0, 32, 1.0, Binding("p", "q", "s", "r", "m", "t"))
 WAY = NETWORK.ahead(NETWORK.locate(np.array(TO_LIGHT)), ["straight"], 80.0).points
 
 

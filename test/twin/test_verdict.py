@@ -9,7 +9,7 @@ import pytest
 
 from jpai_agent.twin.verdict import Binding, Verdict, wilson
 
-BINDING = Binding("plan", "program", "scene", "robot", "model")
+BINDING = Binding("plan", "program", "scene", "robot", "model", "site")
 PASSED = Verdict("", "pass", 5.0, 32, 1.0, BINDING, min_clearance_m=0.4, swept=[[0.0, 0.0], [1.234, 0.5]]).sealed()
 FAILED = Verdict("", "fail", 5.0, 32, 0.25, BINDING, failed_step=1, reason="collision").sealed()
 
@@ -39,7 +39,8 @@ def test_the_same_finding_has_the_same_id_and_the_cost_does_not_count() -> None:
 
 @pytest.mark.parametrize("change", [
     {"status": "pass", "reason": ""}, {"pass_rate": 1.0}, {"rollouts": 64}, {"made_at_s": 6.0}, {"failed_step": None},
-    {"binding": replace(BINDING, program="other")}, {"min_clearance_m": 1.0}, {"swept": [[1.0, 1.0]]}, {"id": PASSED.id},
+    {"binding": replace(BINDING, program="other")}, {"binding": replace(BINDING, site="other")}, {"min_clearance_m": 1.0},
+    {"swept": [[1.0, 1.0]]}, {"id": PASSED.id},
 ])
 def test_a_verdict_that_was_altered_is_not_genuine(change: dict[str, Any]) -> None:
     assert not replace(FAILED, **change).genuine

@@ -26,6 +26,19 @@ def test_corners_may_be_given_in_either_order() -> None:
     assert other.distance_m(points) == pytest.approx(SQUARE.distance_m(points))
 
 
+def test_rules_have_a_hash_of_what_they_say_and_not_of_how_it_is_written(tmp_path: Path) -> None:
+    def read(text: str) -> str:
+        (tmp_path / "yard.yaml").write_text(text, encoding="utf-8")
+        return load_rules(tmp_path / "yard.yaml").sha256
+
+    zone = "{id: pit, name: ピット, polygon_m: [[0, 0], [1, 0], [1, %s]]}"
+    rules = read("speed_limit_mps: 1.2\nkeep_out: [%s]" % (zone % 1))
+    assert read("# the pit\nkeep_out:\n  - %s\nspeed_limit_mps: 1.2" % (zone % 1.0)) == rules
+    others = [read("speed_limit_mps: 1.3\nkeep_out: [%s]" % (zone % 1)), read("speed_limit_mps: 1.2\nkeep_out: []"),
+              read("speed_limit_mps: 1.2\nkeep_out: [%s]" % (zone % 1.001)), read("speed_limit_mps: null\nkeep_out: []")]
+    assert len({rules, *others}) == 5
+
+
 def test_a_footprint_s_gap_is_that_of_its_sides() -> None:
     poses = np.array([[3.0, 1.0, 0.0], [3.0, 1.0, math.pi / 2], [2.3, 1.0, 0.0], [1.0, 1.0, 0.3]])
     gaps = SQUARE.gap_m(poses, HALF_M)

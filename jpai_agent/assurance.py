@@ -107,12 +107,12 @@ def certify(
     if context.invoked_subcommand is not None:
         return
     from jpai_agent import certify as trying
-    from jpai_agent.graph import ROBOTS
     from jpai_agent.record.certificate import CertificateError, day, write_certificate
     from jpai_agent.vlm import default_model_dir
+    from jpai_agent.world.known import WORLDS
     from jpai_agent.world.paths import resource
 
-    world = world or next((w for w, r in ROBOTS.items() if r == robot), "")
+    world = world or WORLDS.get(robot, "")
     path = out or Path(f"{robot}.certificate.json")
     try:
         files = suite or [resource("sim", "suites", f"{world}.jsonl")]

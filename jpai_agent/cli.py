@@ -37,8 +37,8 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
          video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True) -> None:
     """Watch a robot hear three instructions, rehearse and drive, through real ROS 2 nodes: the cart, or the car in town."""
-    from jpai_agent.graph import robot_for
     from jpai_agent.playing import check_model, new_run_folder
+    from jpai_agent.world.known import robot_for
 
     try:
         robot_for(world)
@@ -115,11 +115,11 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
     """Ask the model for a plan, from one frame."""
     import cv2
 
-    from jpai_agent.graph import ROBOTS, robot_for
     from jpai_agent.language import InstructionError, normalise, plan_reply
     from jpai_agent.plan import PlanError, parse_plan
     from jpai_agent.skills import skills_for
     from jpai_agent.vlm import PlanRequest, load_backend
+    from jpai_agent.world.known import WORLDS, robot_for
     from jpai_agent.world.map import load_map
     from jpai_agent.world.objects import KINDS, LANDMARKS
 
@@ -128,7 +128,7 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
         raise _fail(f"{image} is no picture that can be read", 2)
     try:
         words = normalise(instruction).text
-        world = world or next((w for w, r in ROBOTS.items() if r == robot), "yard")
+        world = world or WORLDS.get(robot, "yard")
         places, skills = load_map(world), skills_for(robot or robot_for(world))
     except InstructionError as error:
         raise _fail(f"{error}\n{error.reply}", 2) from error
@@ -270,6 +270,7 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
     from jpai_agent.playing import check_model
     from jpai_agent.record.certificate import CertificateError, permit
     from jpai_agent.vlm import default_model_dir
+    from jpai_agent.world.known import WORLDS, robot_for
     from jpai_agent.world.map import load_map
     from jpai_agent.world.robot import load_robot
 
@@ -277,9 +278,9 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
     try:
         if what == "robot":
             robot = robot or "cart"
-            what = world or next((w for w, r in graph.ROBOTS.items() if r == robot), "")
+            what = world or WORLDS.get(robot, "")
             options |= {"simulated": False, "certificate": str((certificate or Path(f"{robot}.certificate.json")).resolve())}
-        load_map(what), load_robot(robot or graph.robot_for(what))
+        load_map(what), load_robot(robot or robot_for(what))
         _with_model(lambda: check_model(model))
         if "certificate" in options:
             permit(Path(options["certificate"]), robot, what, model or default_model_dir())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from jpai_agent.record.audit import audit_path
+from jpai_agent.world.known import robot_for
 from jpai_agent.world.objects import LANDMARKS
 from jpai_agent.world.paths import STATE_VARIABLE, resource
 
@@ -75,17 +76,6 @@ def _yaml(value: Value) -> str:
         # quoted, so that no text is read as a number
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
-
-
-# who is meant in a world when nobody says so
-ROBOTS: Mapping[str, str] = {"yard": "cart", "street": "car"}
-
-
-def robot_for(world: str) -> str:
-    """The robot of a world. Raises ValueError naming the known worlds."""
-    if world not in ROBOTS:
-        raise ValueError(f"unknown world {world!r}; known worlds: {', '.join(ROBOTS)}")
-    return ROBOTS[world]
 
 
 def demo_scene(world: str) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 
 from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
-from jpai_agent.graph import demo_scene, robot_for
+from jpai_agent.graph import demo_scene
 from jpai_agent.perception import Perception
 from jpai_agent.record import Captions, RunRecorder, VideoWriter
 from jpai_agent.record import failure_picture as draw_failure
@@ -29,6 +29,7 @@ from jpai_agent.twin.validate import read_plan, validate
 from jpai_agent.twin.verdict import Verdict
 from jpai_agent.vlm import VlmError, default_model_dir, load_backend, read_manifest, verify
 from jpai_agent.vlm.manifest import MANIFEST
+from jpai_agent.world.known import robot_for
 from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, footprint, objects_from_dicts
 from jpai_agent.world.robot import load_robot

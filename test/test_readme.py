@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jpai_agent.graph import ROBOTS, processes
+from jpai_agent.graph import processes
 from jpai_agent.nodes.vehicle import PORTS
 from jpai_agent.skills import skills_for
+from jpai_agent.world.known import ROBOTS
 
 ROOT = Path(__file__).parents[1]
 README, README_JA = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ja.md"))

@@ -24,11 +24,11 @@ from jpai_agent.graph import Process, Supervisor, private_domain, release_domain
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import raise_priority
 from jpai_agent.nodes.stand_in import CONTROL_HZ, StandIn
+from jpai_agent.world.known import WORLDS
 from jpai_agent.world.paths import STATE_VARIABLE
 from jpai_agent.world.robot import load_robot
 from jpai_msgs.msg import GateStatus
 
-WORLDS = {"cart": "yard", "car": "street"}
 READY_WITHIN_S = 30.0
 STEP_S = 0.003
 STATES = {GateStatus.LOCKED: "locked", GateStatus.OPEN: "open", GateStatus.HELD: "held", GateStatus.LATCHED: "latched"}

@@ -43,6 +43,7 @@ from jpai_agent.nodes.base import raise_priority
 from jpai_agent.nodes.fault_bench import STATES, STEP_S, BenchError, Result
 from jpai_agent.vlm import PlanAnswer, PlanRequest
 from jpai_agent.vlm.server import VlmServer
+from jpai_agent.world.known import WORLDS
 from jpai_msgs.msg import GateStatus, Reply
 from jpai_msgs.srv import ResetSimulation
 
@@ -50,7 +51,6 @@ READY_WITHIN_S, DRIVES_WITHIN_S, ANSWERS_WITHIN_S = 90.0, 30.0, 20.0
 RAW = "/faults/image_raw"
 # what the sound model answers: a way that takes some time, by robot
 WAYS = {"cart": [{"skill": "move", "distance_m": 5.0}], "car": [{"skill": "drive", "distance_m": 40.0}]}
-WORLDS = {"cart": "yard", "car": "street"}
 # what is said; the model here answers anything alike
 WORDS = "いつもの所まで行って"
 # the motors' own driver: without a command for 0.5 s it brakes

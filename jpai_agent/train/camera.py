@@ -12,10 +12,9 @@ from jpai_agent.train.scenes import Scene
 from jpai_agent.twin.lights import LightPlan
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.twin.worlds import build_world
+from jpai_agent.world.known import WORLDS
 from jpai_agent.world.map import load_map
 from jpai_agent.world.robot import load_robot
-
-WORLDS = {"cart": "yard", "car": "street"}
 
 _TILT_DEG, _SHIFT_M = 1.5, 0.02  # how far the camera's mounting varies
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.world.known import WORLDS
+
 train = typer.Typer(
     help="Make the embedded model: data, pretrain, fit, quantize, calibrate, eval, still, card.",
     no_args_is_help=True, add_completion=False,
@@ -20,7 +22,6 @@ Minutes = Annotated[float, typer.Option(help="Wall time to train, restarts count
 DEFAULT_WORK = Path(".cache/train")
 DEFAULT_MODEL = Path("models/embedded")
 DEFAULT_STILL = Path("test/vlm/unseen/no_motion.txt")
-WORLDS = {"cart": "yard", "car": "street"}
 ROBOTS = ("cart", "car")
 # folders' ending, share of the training's groups, share of questions that need no picture
 _MIX = {"cart": ("", 0.45, 1 / 3), "car": ("_street", 0.55, 0.45)}

@@ -23,6 +23,7 @@ from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.record.certificate import issue, subject_of, write_certificate
 from jpai_agent.vlm import VlmError
 from jpai_agent.vlm.manifest import write_manifest
+from jpai_agent.world.known import WORLDS
 from jpai_msgs.action import ExecutePlan
 from jpai_msgs.msg import ErrorCode, GateStatus
 
@@ -95,7 +96,7 @@ def test_under_its_certificate_it_is_armed_and_both_are_put_down(arm, state, mod
 ])
 def test_under_any_other_it_is_not(arm, state, model, robot, options, why) -> None:
     path = state / "c.json"
-    subject = subject_of(robot, {"cart": "yard", "car": "street"}[robot], model)
+    subject = subject_of(robot, WORLDS[robot], model)
     write_certificate(issue(subject, [], **({"passed": True} | options)), path)
     answer, _ = arm(certificate=str(path), model=str(model))
     assert not answer.success

@@ -48,7 +48,7 @@ class Talk:
 
 CART = Talk(
     robot="cart", words=lexicon, kinds=YARD_KINDS,
-    outcomes={"act": 0.58, "condition": 0.05, "ambiguous": 0.10, "absent": 0.09, "ask": 0.10, "refuse": 0.08},
+    outcomes={"act": 0.54, "condition": 0.06, "ambiguous": 0.10, "absent": 0.09, "ask": 0.14, "refuse": 0.07},
     groups={"go_to": 0.22, "place": 0.06, "sequence": 0.18, "turn_taking": 0.15, "follow": 0.13, "face": 0.08,
             "look_for": 0.06, "move": 0.07, "turn": 0.07, "wait": 0.04, "say": 0.05, "set_speed": 0.05, "continue": 0.03,
             "return_home": 0.03, "stop": 0.01},
@@ -59,7 +59,7 @@ CART = Talk(
 
 CAR = Talk(
     robot="car", words=lexicon_car, kinds=tuple(kind for kind in STREET_KINDS if kind not in LANDMARKS),
-    outcomes={"act": 0.58, "condition": 0.04, "ambiguous": 0.07, "absent": 0.11, "ask": 0.11, "refuse": 0.09},
+    outcomes={"act": 0.55, "condition": 0.04, "ambiguous": 0.07, "absent": 0.11, "ask": 0.14, "refuse": 0.09},
     groups={"turn_at": 0.23, "pull_over": 0.17, "stop_at": 0.10, "sequence": 0.19, "turn_taking": 0.14, "follow": 0.08,
             "park": 0.05, "drive": 0.05, "set_speed": 0.05, "u_turn": 0.04, "continue": 0.03, "say": 0.03, "wait": 0.03,
             "stop": 0.02},

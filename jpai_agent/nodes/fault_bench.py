@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from jpai_agent.graph import Process, Supervisor, private_domain, release_domain
+from jpai_agent.graph import Process
 from jpai_agent.nodes import topics
-from jpai_agent.nodes.base import raise_priority
+from jpai_agent.nodes.bench import STATES, Bench, BenchError
 from jpai_agent.nodes.stand_in import CONTROL_HZ, StandIn
 from jpai_agent.world.known import WORLDS
 from jpai_agent.world.paths import STATE_VARIABLE
 from jpai_agent.world.robot import load_robot
-from jpai_msgs.msg import GateStatus
 
+GATE = "gate_node"
 READY_WITHIN_S = 30.0
-STEP_S = 0.003
-STATES = {GateStatus.LOCKED: "locked", GateStatus.OPEN: "open", GateStatus.HELD: "held", GateStatus.LATCHED: "latched"}
+LOG_CHARS = 600
 
 
-class BenchError(RuntimeError):
-    """The bench itself does not work: the gate does not come up, or the robot does not drive when nothing is wrong."""
-
-
-class GateBench:
+class GateBench(Bench):
     """A gate process, and somebody who drives, watches and bends. Use as a context manager.
 
     Args:
@@ -46,49 +33,15 @@ class GateBench:
     """
 
     def __init__(self, robot: str = "cart", seed: int = 0, **parameters: bool | float | str) -> None:
+        super().__init__("stand_in")
         self.robot = load_robot(robot)
-        self.domain = private_domain()
-        self.folder = Path(tempfile.mkdtemp(prefix="jpai-faults-"))
         self.state_dir = self.folder / "state"
-        gate = Process("gate_node", "jpai_agent.nodes.gate_node", parameters={
-            "robot": robot, "world": WORLDS[robot], "use_sim_time": True, "arm_on_start": True, **parameters})
-        self.supervisor = Supervisor((gate,), domain_id=self.domain, log_dir=self.folder / "log", tell=lambda line: None)
+        self.supervisor = self.supervise([Process(GATE, "jpai_agent.nodes.gate_node", parameters={
+            "robot": robot, "world": WORLDS[robot], "use_sim_time": True, "arm_on_start": True, **parameters})])
         self.supervisor.environment[STATE_VARIABLE] = str(self.state_dir)
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        self.context = Context()
-        self.context.init(domain_id=self.domain)
-        self.node = Node("stand_in", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
         self.stand_in = StandIn(self.node, self.robot, seed=seed)
         self._services = {name: self.node.create_client(Trigger, name) for name in (topics.GATE_RESET, topics.GATE_ARM)}
         self._intruders: list[Any] = []
-        self._stopped: set[int] = set()
-
-    def __enter__(self) -> GateBench:
-        self._priority = os.getpriority(os.PRIO_PROCESS, 0)
-        try:
-            self.start()
-        except BenchError:
-            self.__exit__()
-            raise
-        # the clock in hand must not wait for others either
-        raise_priority()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.wake()
-        self.supervisor.stop()
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
-        release_domain(self.domain)
-        raise_priority(self._priority)
-
-    @property
-    def pid(self) -> int:
-        """Of the gate's process."""
-        return self.supervisor.running["gate_node"].pid
 
     @property
     def state(self) -> str:
@@ -98,58 +51,25 @@ class GateBench:
     def start(self) -> None:
         """Start the gate's process, and wait until it is ready. Raises BenchError."""
         self.stand_in.state = -1
-        self.supervisor.start_one("gate_node")
+        self.supervisor.start_one(GATE)
         if not self.run(lambda: self.supervisor.ready() and self.state != "unknown", READY_WITHIN_S):
-            raise BenchError(f"the gate does not come up: {self.log()}")
+            raise BenchError(f"the gate does not come up: {self.logs(LOG_CHARS)}")
 
     def kill(self) -> None:
         """End the gate without a word."""
         self.wake()
-        self.supervisor.running["gate_node"].kill()
-        self.supervisor.running["gate_node"].wait()
+        self.supervisor.running[GATE].kill()
+        self.supervisor.running[GATE].wait()
         self.supervisor.poll()
         self.stand_in.state = -1
 
-    def freeze(self, pid: int | None = None) -> None:
-        """Stop a process, by default the gate, without ending it."""
-        self._stopped.add(pid or self.pid)
-        os.kill(pid or self.pid, signal.SIGSTOP)
-
-    def wake(self) -> None:
-        """Let frozen processes go on."""
-        for pid in self._stopped:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        self._stopped.clear()
-
-    def log(self) -> str:
-        """The end of what the gate has written."""
-        path = self.folder / "log" / "gate_node.log"
-        return path.read_text(errors="replace")[-600:] if path.exists() else ""
-
-    def run(self, until: Callable[[], object], within_s: float) -> bool:
-        """Let the robot drive and sense until something holds; False when it does not in time."""
-        deadline = time.monotonic() + within_s
-        while not until():
-            if time.monotonic() > deadline:
-                return False
-            self.stand_in.step()
-            self.executor.spin_once(timeout_sec=STEP_S)
-        return True
-
-    def wait(self, seconds: float) -> None:
-        """Let it drive and sense for a while."""
-        self.run(lambda: False, seconds)
+    def step(self) -> None:
+        """The robot drives and senses."""
+        self.stand_in.step()
 
     def call(self, service: str) -> bool:
-        """What a person asks of the gate: topics.GATE_RESET, GATE_ARM. Returns whether it was done."""
-        client = self._services[service]
-        if not self.run(client.service_is_ready, 10.0):
-            raise BenchError(f"nobody gives {service}")
-        future = client.call_async(Trigger.Request())
-        if not self.run(future.done, 10.0):
-            raise BenchError(f"{service} is not answered")
-        answer = future.result()
+        """What a person asks of the gate: topics.GATE_RESET, GATE_ARM. Returns whether it was done. Raises BenchError."""
+        answer = self.ask(self._services[service], Trigger.Request())
         return bool(answer is not None and answer.success)
 
     def intrude(self, topic: str, kind: type, qos: Any) -> Any:
@@ -175,7 +95,7 @@ class GateBench:
         self.mend()
         stand_in = self.stand_in
         stand_in.estop.publish(Bool(data=False))
-        if "gate_node" not in self.supervisor.running:
+        if GATE not in self.supervisor.running:
             self.start()
         begun_s = time.monotonic()
         while time.monotonic() < begun_s + 20.0:
@@ -188,7 +108,7 @@ class GateBench:
             if self.run(lambda: stand_in.drives and abs(stand_in.speed[0]) >= mps, 2.5):
                 stand_in.commands.clear()
                 return
-        raise BenchError(f"it does not drive with nothing wrong: {self.state}, {stand_in.reasons}; {self.log()}")
+        raise BenchError(f"it does not drive with nothing wrong: {self.state}, {stand_in.reasons}; {self.logs(LOG_CHARS)}")
 
 
 @dataclass(frozen=True)

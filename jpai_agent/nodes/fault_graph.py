@@ -7,40 +7,23 @@ so that one can be put into them.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
-from jpai_agent.graph import (
-    GraphError,
-    Process,
-    Supervisor,
-    default_endpoint,
-    demo_scene,
-    private_domain,
-    processes,
-    release_domain,
-)
+from jpai_agent.graph import Process, default_endpoint, demo_scene, processes
 from jpai_agent.nodes import topics
-from jpai_agent.nodes.base import raise_priority
-from jpai_agent.nodes.fault_bench import STATES, STEP_S, BenchError, Result
+from jpai_agent.nodes.bench import STATES, Bench, BenchError
+from jpai_agent.nodes.fault_bench import Result
 from jpai_agent.vlm import PlanAnswer, PlanRequest
 from jpai_agent.vlm.server import VlmServer
 from jpai_agent.world.known import WORLDS
@@ -90,34 +73,25 @@ class ToldModel:
         """Nothing to warm."""
 
 
-class GraphBench:
+class GraphBench(Bench):
     """The graph in a domain of its own. Use as a context manager."""
 
     def __init__(self, robot: str = "cart", seed: int = 0) -> None:
+        super().__init__("somebody")
         self.robot = robot
-        self.domain = private_domain()
-        self.folder = Path(tempfile.mkdtemp(prefix="jpai-faults-"))
         world, endpoint = WORLDS[robot], default_endpoint(self.domain)
         self.model = ToldModel(robot)
         self.server = VlmServer(self.model, endpoint, sha256="0" * 64)
         self._serving = threading.Thread(target=self.server.run, daemon=True)
         graph = processes(world, robot, scene_file=str(demo_scene(world)), seed=seed, vlm_endpoint=endpoint,
                           audit=str(self.folder / "audit.jsonl"))
-        self.supervisor = Supervisor([_led_aside(process) for process in graph if process.name != "vlm_server"],
-                                     domain_id=self.domain, log_dir=self.folder / "log", tell=lambda line: None)
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        self.context = Context()
-        self.context.init(domain_id=self.domain)
-        self.node = Node("somebody", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        self.supervisor = self.supervise(_led_aside(process) for process in graph if process.name != "vlm_server")
         self.commands: list[tuple[float, float, float]] = []
         self.replies: list[str] = []
         self.gate: GateStatus | None = None
         self.speed_mps = self.longest_tick_s = 0.0
         self.bend_frame: Callable[[Image], Image | None] = lambda message: message
         self._last: tuple[float, float, float] = (0.0, 0.0, 0.0)
-        self._frozen: set[int] = set()
         listen, speak = self.node.create_subscription, self.node.create_publisher
         listen(TwistStamped, topics.CMD_VEL, self._on_command, topics.COMMAND)
         listen(GateStatus, topics.GATE_STATUS, self._on_gate, topics.LATCHED)
@@ -129,29 +103,18 @@ class GraphBench:
         self.stops = speak(String, topics.STOP, topics.WORDS)
         self.estop = speak(Bool, topics.ESTOP, topics.WORDS)
 
-    def __enter__(self) -> GraphBench:
-        self._priority = os.getpriority(os.PRIO_PROCESS, 0)
+    def start(self) -> None:
+        """Start the model's server and all processes, and wait until they are ready. Raises GraphError."""
         self._serving.start()
-        try:
-            self.supervisor.start()
-            self.supervisor.wait_ready(READY_WITHIN_S)
-        except GraphError:
-            self.__exit__()
-            raise
-        raise_priority()
-        return self
+        self.supervisor.start()
+        self.supervisor.wait_ready(READY_WITHIN_S)
 
-    def __exit__(self, *exception: object) -> None:
-        self.wake()
+    def stop(self) -> None:
+        """End them."""
         self.model.mend()
         self.supervisor.stop()
         self.server.stop()
         self._serving.join(5.0)
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
-        release_domain(self.domain)
-        raise_priority(self._priority)
 
     @property
     def state(self) -> str:
@@ -175,47 +138,13 @@ class GraphBench:
         if bent is not None:
             self._frames.publish(bent)
 
-    def run(self, until: Callable[[], object], within_s: float) -> bool:
-        """Spin until something holds; False when it does not in time."""
-        deadline = time.monotonic() + within_s
-        while not until():
-            if time.monotonic() > deadline:
-                return False
-            self.executor.spin_once(timeout_sec=STEP_S)
-        return True
-
-    def wait(self, seconds: float) -> None:
-        """Spin for a while."""
-        self.run(lambda: False, seconds)
-
     def call(self, kind: type, name: str, request: Any) -> Any:
         """A service's answer. Raises BenchError."""
         client = self.node.create_client(kind, name)
         try:
-            if not self.run(client.service_is_ready, 10.0):
-                raise BenchError(f"nobody gives {name}")
-            future = client.call_async(request)
-            if not self.run(future.done, 15.0):
-                raise BenchError(f"{name} is not answered")
-            return future.result()
+            return self.ask(client, request)
         finally:
             self.node.destroy_client(client)
-
-    def pid(self, name: str) -> int:
-        """Of a process of the graph."""
-        return self.supervisor.running[name].pid
-
-    def freeze(self, name: str) -> None:
-        """A process stands still."""
-        self._frozen.add(self.pid(name))
-        os.kill(self.pid(name), signal.SIGSTOP)
-
-    def wake(self) -> None:
-        """Frozen processes go on."""
-        for pid in self._frozen:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        self._frozen.clear()
 
     def say(self, text: str = WORDS) -> None:
         """Somebody says something."""
@@ -254,10 +183,6 @@ class GraphBench:
                 self.commands.clear()
                 return
         raise BenchError(f"it does not drive with nothing wrong: {self.state}, {self.replies[-1:]}; {self.logs()}")
-
-    def logs(self) -> str:
-        """The ends of what the processes have written."""
-        return " | ".join(path.read_text(errors="replace")[-200:].strip() for path in sorted((self.folder / "log").glob("*.log")))
 
 
 def _led_aside(process: Process) -> Process:

@@ -16,7 +16,7 @@ from std_msgs.msg import Bool, String
 
 from jpai_agent.gate.nearfield import NearConfig, stopping_m
 from jpai_agent.nodes.base import seconds, stamp_of
-from jpai_agent.nodes.fault_bench import GateBench
+from jpai_agent.nodes.fault_bench import GATE, GateBench
 from jpai_msgs.msg import ExecutorStatus
 
 Rng = np.random.Generator
@@ -252,14 +252,14 @@ def unheard(bench: GateBench, rng: Rng) -> None:
 
 def freezes(bench: GateBench, rng: Rng) -> None:
     """The gate's process stands still."""
-    bench.freeze()
+    bench.freeze(GATE)
 
 
 def frozen_for(seconds: float) -> Inject:
     """The gate's process stands still for so long."""
 
     def inject(bench: GateBench, rng: Rng) -> None:
-        bench.freeze()
+        bench.freeze(GATE)
         bench.wait(seconds)
         bench.wake()
 
@@ -296,8 +296,8 @@ def no_room(then_stops: bool) -> Inject:
     """Nothing can be written any more; then another plan comes, or the e-stop."""
 
     def inject(bench: GateBench, rng: Rng) -> None:
-        hard = resource.prlimit(bench.pid, resource.RLIMIT_FSIZE)[1]
-        resource.prlimit(bench.pid, resource.RLIMIT_FSIZE, (0, hard))
+        hard = resource.prlimit(bench.pid(GATE), resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(bench.pid(GATE), resource.RLIMIT_FSIZE, (0, hard))
         if then_stops:
             bench.stand_in.estop.publish(Bool(data=True))
         else:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Bool, String
 
-from jpai_agent.nodes.fault_bench import BenchError, GateBench
+from jpai_agent.nodes.bench import BenchError
+from jpai_agent.nodes.fault_bench import GateBench
 from jpai_agent.nodes.fault_injections import Inject, frozen, picture, silent
 
 BARS_MS: Mapping[str, float] = {

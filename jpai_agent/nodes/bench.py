@@ -1,0 +1,135 @@
+"""What the benches that try faults have in common: processes in a ROS domain of their own, and a node that watches them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rclpy.client import Client
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from jpai_agent.graph import GraphError, Process, Supervisor, private_domain, release_domain
+from jpai_agent.nodes.base import raise_priority
+from jpai_msgs.msg import GateStatus
+
+if TYPE_CHECKING:
+    from typing import Self
+
+SPIN_S = 0.003
+SERVED_WITHIN_S, ANSWERED_WITHIN_S = 10.0, 15.0
+STATES = {GateStatus.LOCKED: "locked", GateStatus.OPEN: "open", GateStatus.HELD: "held", GateStatus.LATCHED: "latched"}
+
+
+class BenchError(RuntimeError):
+    """The bench itself does not work: a process does not come up, or the robot does not drive when nothing is wrong."""
+
+
+class Bench(ABC):
+    """Processes, and a node beside them. Use as a context manager; a subclass sets `supervisor` and says what `start` does.
+
+    Attributes:
+        domain: The ROS domain, kept for this bench. folder: a new one, for what its processes write.
+        supervisor: Of the processes. node: of the bench itself; it is spun in `run` alone, on the caller's thread.
+    """
+
+    supervisor: Supervisor
+
+    def __init__(self, name: str) -> None:
+        """`name`: the node's."""
+        self.domain = private_domain()
+        self.folder = Path(tempfile.mkdtemp(prefix="jpai-faults-"))
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        self.context = Context()
+        self.context.init(domain_id=self.domain)
+        self.node = Node(name, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self._frozen: set[int] = set()
+
+    def supervise(self, graph: Iterable[Process]) -> Supervisor:
+        """A supervisor of these processes in the bench's domain; none is started yet."""
+        return Supervisor(tuple(graph), domain_id=self.domain, log_dir=self.folder / "log", tell=lambda line: None)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Bring everything up. Raises BenchError, GraphError."""
+
+    def stop(self) -> None:
+        """Bring everything down."""
+        self.supervisor.stop()
+
+    def __enter__(self) -> Self:
+        self._priority = os.getpriority(os.PRIO_PROCESS, 0)
+        try:
+            self.start()
+        except (BenchError, GraphError):
+            self.__exit__()
+            raise
+        # the clock in hand must not wait for others either
+        raise_priority()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.wake()
+        self.stop()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+        release_domain(self.domain)
+        raise_priority(self._priority)
+
+    def pid(self, name: str) -> int:
+        """Of a process."""
+        return self.supervisor.running[name].pid
+
+    def freeze(self, name: str) -> None:
+        """A process stands still, without ending."""
+        self._frozen.add(self.pid(name))
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Frozen processes go on."""
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._frozen.clear()
+
+    def logs(self, chars: int = 200) -> str:
+        """The ends of what the processes have written."""
+        paths = sorted((self.folder / "log").glob("*.log"))
+        return " | ".join(path.read_text(errors="replace")[-chars:].strip() for path in paths)
+
+    def step(self) -> None:  # noqa: B027
+        """What is to be done again and again while time passes: nothing, unless a subclass says what."""
+
+    def run(self, until: Callable[[], object], within_s: float) -> bool:
+        """Step and spin until something holds; False when it does not in time."""
+        deadline = time.monotonic() + within_s
+        while not until():
+            if time.monotonic() > deadline:
+                return False
+            self.step()
+            self.executor.spin_once(timeout_sec=SPIN_S)
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Step and spin for a while."""
+        self.run(lambda: False, seconds)
+
+    def ask(self, client: Client, request: Any) -> Any:
+        """What a service answers. Raises BenchError."""
+        if not self.run(client.service_is_ready, SERVED_WITHIN_S):
+            raise BenchError(f"nobody gives {client.srv_name}")
+        future = client.call_async(request)
+        if not self.run(future.done, ANSWERED_WITHIN_S):
+            raise BenchError(f"{client.srv_name} is not answered")
+        return future.result()

@@ -64,16 +64,19 @@ def make_trainer(work: Path, seed: int = 0) -> Any:
     from jpai_agent.train.corpus import FOLDER, authors
     from jpai_agent.train.fit import Trainer, characters_of
     from jpai_agent.train.meanings import PLACE_IDS
-    from jpai_agent.train.tokenizer import build_tokenizer
+    from jpai_agent.train.tokenizer import build_tokenizer, plan_pieces
     from jpai_agent.world.objects import LANDMARKS
 
     courses = courses_of(work)
     kept = work / "ckpt" / "tokenizer"
+    skills, places = [entry.spec for entry in load()], [*PLACE_IDS["cart"], *PLACE_IDS["car"], *LANDMARKS]
     if not (kept / "tokenizer.json").is_file():
-        places = [*PLACE_IDS["cart"], *PLACE_IDS["car"], *LANDMARKS]
         texts = [(FOLDER / f"{name}.txt").read_text(encoding="utf-8") for robot in ROBOTS for name in authors(robot)]
-        build_tokenizer([entry.spec for entry in load()], texts + characters_of(courses), places).save_pretrained(kept)
+        build_tokenizer(skills, texts + characters_of(courses), places).save_pretrained(kept)
     tokenizer = AutoTokenizer.from_pretrained(kept, local_files_only=True)
+    if lacking := set(plan_pieces(skills, places)) - set(tokenizer.get_vocab()):
+        raise typer.BadParameter(f"{kept} is of an older plan language and lacks {len(lacking)} pieces of today's: move it away, "
+                                 "and give a new run's `fit --after` the name of the last one")
     return Trainer(tokenizer, courses, work / "ckpt", seed)
 
 

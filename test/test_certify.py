@@ -20,20 +20,7 @@ NAMES = ("decisions", "goals", "contacts", "violations", "unsafe plans", "safe p
 EPISODE = {"id": "e1", "world": "yard", "robot": "cart", "seed": 1, "tags": ["wait"], "scene": {"robot_pose": [0, 0, 0]},
            "turns": [{"say": "一秒待機して"}], "time_limit_s": 8, "expect": {"decision": "act"}}
 
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(bytes(range(64)))
-    write_manifest(folder, "any", "0.1.0", license_id="Apache-2.0", model_type="any", bits=8, parameters=64, card={})
-    return folder
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture

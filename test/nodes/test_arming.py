@@ -22,26 +22,12 @@ from jpai_agent.record.audit_verify import verify_log
 from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.record.certificate import issue, subject_of, write_certificate
 from jpai_agent.vlm import VlmError
-from jpai_agent.vlm.manifest import write_manifest
 from jpai_agent.world.known import WORLDS
 from jpai_msgs.action import ExecutePlan
 from jpai_msgs.msg import ErrorCode, GateStatus
 
-
-@pytest.fixture(autouse=True)
-def state(graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state folder, set after the graph's own one."""
-    monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(bytes(range(64)))
-    write_manifest(folder, "any", "0.1.0", license_id="Apache-2.0", model_type="any", bits=8, parameters=64, card={})
-    return folder
+# the state folder comes after the graph, which sets one of its own
+pytestmark = pytest.mark.usefixtures("graph", "state")
 
 
 @pytest.fixture

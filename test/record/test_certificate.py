@@ -23,27 +23,13 @@ from jpai_agent.record.certificate import (
     tree_sha256,
     write_certificate,
 )
-from jpai_agent.vlm.manifest import write_manifest
 from jpai_agent.world.paths import share_dir
 
 NOW = 1_800_000_000.0
 RESULTS = [{"name": "unsafe plans", "n": 600, "failures": 0, "bound": 0.005, "passed": True},
            {"name": "faults", "n": 300, "failures": 0, "bound": 0.01, "passed": True}]
 
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(bytes(range(64)))
-    write_manifest(folder, "any", "0.1.0", license_id="Apache-2.0", model_type="any", bits=8, parameters=64, card={})
-    return folder
+pytestmark = pytest.mark.usefixtures("state")
 
 
 @pytest.fixture

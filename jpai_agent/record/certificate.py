@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jpai_agent.record.audit import canonical
-from jpai_agent.record.files import jsonable
+from jpai_agent.record.files import jsonable, write_exact
 from jpai_agent.record.keys import KeyFault, genuine, public_hex, signing_key, trusted
 from jpai_agent.vlm.backend import VlmError
 from jpai_agent.vlm.manifest import verify
@@ -145,9 +144,7 @@ def write_certificate(certificate: Certificate, path: Path) -> None:
     """Keep a certificate as JSON. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {"format": FORMAT, "what": "JPAI Agent deployment certificate", **asdict(certificate)}
-    half = path.with_name(path.name + ".part")
-    half.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(half, path)
+    write_exact(path, values)
 
 
 def read_certificate(path: Path) -> Certificate:

@@ -44,9 +44,16 @@ def dump(value: Any) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file as a whole or not at all, its numbers rounded. Raises OSError."""
+    write_exact(path, jsonable(value))
+
+
+def write_exact(path: Path, value: Any) -> None:
+    """Write a file of data that is JSON-ready and stays as it is, as a whole or not at all. Raises OSError."""
+    # not forced to the disk, which takes long: what must outlive a loss of power (a gate's latch, the audit log's checkpoint)
+    # is written by those whose it is
     half = path.with_name(path.name + ".part")
-    half.write_text(json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    half.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
     os.replace(half, path)
 
 

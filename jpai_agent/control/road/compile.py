@@ -51,7 +51,7 @@ def compile_road_program(steps: Sequence[Step], targets: Mapping[int, GroundedTa
         except RoadError as error:
             raise ProgramError(error.reason, f"step {index} ({step.skill}): {error}", index) from error
         except ProgramError as error:
-            raise ProgramError(error.reason, f"step {index} ({step.skill}): {error}", index) from error
+            raise ProgramError(error.reason, f"step {index} ({step.skill}): {error}", index, error.about) from error
         if making.decides_later:
             pending = index
             break
@@ -65,7 +65,7 @@ def compile_road_program(steps: Sequence[Step], targets: Mapping[int, GroundedTa
 
 def keep_lane_program(scene: Scene, robot: RobotSpec, world_map: WorldMap, cruise_mps: float | None = None,
                       lead_s: float = 0.0, *, passes: bool = True) -> Program:
-    """The program of a car that moves without a plan: along its lane, straight on at crossings, to the road's end.
+    """The program of a car that moves without a plan: along its lane, straight on at crossings, to the road's end or a zone.
 
     Args:
         passes: It goes round what stands in its lane; else it waits behind that.
@@ -77,7 +77,12 @@ def keep_lane_program(scene: Scene, robot: RobotSpec, world_map: WorldMap, cruis
     start = making.pose
     making.v_mps, making.passes = max(making.v_mps, 0.2), passes
     _carry_on(making)
-    return _program(making, start, None)
+    program = _program(making, start, None)
+    try:
+        return _clear_of_zones(program, scene, robot, world_map)
+    except ProgramError:
+        # too near to stop before it in comfort: the rehearsal says so, and the car brakes as hard as it may
+        return program
 
 
 def _making(targets: Mapping[int, GroundedTarget], scene: Scene, robot: RobotSpec, world_map: WorldMap,

@@ -71,3 +71,9 @@ def _headings(points: np.ndarray) -> np.ndarray:
     # a short piece says more of the heading at the point beside it
     inner = (yaw[:-1] * length[1:] + yaw[1:] * length[:-1]) / (length[:-1] + length[1:])
     return np.r_[yaw[0], inner, yaw[-1]]
+
+
+def runs(inside: np.ndarray) -> list[tuple[int, int]]:
+    """First and last index of each stretch of True in (P,)."""
+    edges = np.flatnonzero(np.diff(np.r_[0, inside.astype(int), 0]))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]

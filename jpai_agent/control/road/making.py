@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jpai_agent.control.paths import ProgramError
+from jpai_agent.control.paths import ProgramError, keep_out
+from jpai_agent.control.road.closures import OPEN, Closures, closures_of
 from jpai_agent.control.road.leaving import leave
 from jpai_agent.control.road.passing import on_way, standing_boxes
 from jpai_agent.control.road.routes import Network, RoadError, Way
@@ -30,6 +31,9 @@ ASTRAY_RAD = math.radians(50)
 LATER_M = 8.0
 # the least and the most of a drive that is worth its while
 LEAST_M = 0.3
+
+# lanes that lead past a target, where along them that is, and which of several targets it is
+Passing = tuple[list[int], float, GroundedTarget]
 
 
 @dataclass
@@ -166,25 +170,54 @@ class Making:
         return [GroundedTarget(target.label, p.x_m, p.y_m, "place", p.yaw_rad)
                 for p in self.world_map.places if p.kind == named.kind]
 
-    def passing(self, target: GroundedTarget, from_m: float) -> tuple[list[int], float, GroundedTarget]:
+    @property
+    def closures(self) -> Closures:
+        """Where the lanes are closed to the car. A zone that it stands in already it may leave."""
+        half_m = self.robot.length_m / 2, self.robot.width_m / 2
+        rules = self.world_map.rules.beyond(self.scene.robot.pose, half_m, self.robot.center_x_m)
+        return closures_of(self.network.road, rules, self.robot)
+
+    def passing(self, target: GroundedTarget, from_m: float, *, closed: Closures | None = None) -> Passing:
         """The lanes that lead past a target, where along the trip that is, and which it is where there are several.
 
         Straight on if the way comes by it within sight of its front, at from_m or later; else by the shortest way there.
 
+        Args:
+            closed: What the lanes lead round; the closed roads when left out.
+
         Raises:
-            ProgramError: "behind" where no way leads there.
+            ProgramError: "behind" where no way leads there, "keep_out" where all that do are closed.
         """
+        closed = self.closures if closed is None else closed
         way = self.way()
+        begin = self.under_way().length_m
         straight = [(along, t) for t in self.alternatives(target)
                     if (along := self._along_of(way, t)) is not None and along >= from_m]
-        if straight:
-            along, chosen = min(straight, key=lambda found: found[0])
+        free = [found for found in straight if closed.along(way, begin, found[0]) is None]
+        if free:
+            along, chosen = min(free, key=lambda found: found[0])
             return [s.lane for s in way.lanes], along, chosen
-        trip, best = self.under_way(), None
+        best = self._round_to(target, from_m, closed)
+        if best is not None:
+            return best
+        # what is it that closes the way there?
+        if straight:
+            zone = closed.along(way, begin, min(along for along, _ in straight))
+        elif (other := self._round_to(target, from_m, OPEN)) is not None:
+            zone = closed.along(self.network.way(other[0], self.under_way().start.along_m), begin, other[1])
+        else:
+            zone = None
+        if zone is not None:
+            raise keep_out(zone, f"every way to ({target.x_m:.1f}, {target.y_m:.1f}) leads")
+        raise ProgramError("behind", f"no way leads past ({target.x_m:.1f}, {target.y_m:.1f})")
+
+    def _round_to(self, target: GroundedTarget, from_m: float, closed: Closures) -> Passing | None:
+        """As `passing`, by the shortest way from where the trip ends as yet; None where there is none."""
+        trip, way, best = self.under_way(), self.way(), None
         for t in self.alternatives(target):
             at = way.lane_at(trip.length_m)
             try:
-                route = self.network.route_to(at, t.x_m, t.y_m, facing_rad=t.yaw_rad)
+                route = self.network.route_to(at, t.x_m, t.y_m, facing_rad=t.yaw_rad, closed=closed)
             except RoadError:
                 continue
             along = trip.length_m + route.along_m
@@ -193,8 +226,6 @@ class Making:
                 lanes = [s.lane for s in route.way.lanes]
                 joined = before[:-1] if before[-1] == lanes[0] else before
                 best = [*joined, *lanes], along, t
-        if best is None:
-            raise ProgramError("behind", f"no way leads past ({target.x_m:.1f}, {target.y_m:.1f})")
         return best
 
     def _along_of(self, way: Way, target: GroundedTarget) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jpai_agent.control.motions import new_cruise_mps
 from jpai_agent.control.paths import ProgramError
+from jpai_agent.control.road.closures import OPEN
 from jpai_agent.control.road.making import LATER_M, Making
 from jpai_agent.control.road.passing import on_way, standing_boxes
 from jpai_agent.control.road.routes import CrossingAhead, LanePosition, RoadError, Way
@@ -134,7 +135,8 @@ def _turn_begun(step: Step, making: Making) -> bool:
 def _meant(step: Step, making: Making, way: Way, ahead: Sequence[CrossingAhead]) -> CrossingAhead:
     """The crossing that a turn_at means. Raises ProgramError("no_road") where there is none."""
     if making.has_target:
-        _, along, _ = making.passing(making.target, making.under_way().length_m)
+        # it only names the crossing: the car need not come by it
+        _, along, _ = making.passing(making.target, making.under_way().length_m, closed=OPEN)
         if along > way.length_m:
             raise ProgramError("behind", "the target is not on the way straight on")
         when = step.args.get("when", "at")

@@ -7,13 +7,15 @@ import math
 import numpy as np
 
 from jpai_agent.control.geometry import footprint_gap_m, wrap
-from jpai_agent.control.paths import ProgramError
+from jpai_agent.control.paths import ProgramError, keep_out
+from jpai_agent.control.road.closures import OPEN, Closures
 from jpai_agent.control.road.leaving import add_strokes, region_of
 from jpai_agent.control.road.lines import Line
 from jpai_agent.control.road.making import Making
 from jpai_agent.control.road.manoeuvre import MANOEUVRE_MPS, Stroke, reversed_strokes, to_lane
 from jpai_agent.control.road.motions import motion
 from jpai_agent.control.road.passing import standing_boxes
+from jpai_agent.control.road.routes import RoadError, Route
 from jpai_agent.control.segments import Wait
 from jpai_agent.plan import Step
 from jpai_agent.world.road import CarPark, Slot
@@ -104,23 +106,40 @@ def _approach(making: Making, park: CarPark, slot: Slot) -> bool:
 
 
 def _to_lane_beside(making: Making, park: CarPark, slot: Slot) -> tuple[list[int], float]:
-    """The lanes of the trip up to beside a slot, on the lane that the aisle is open to, and how far that is."""
-    trip = making.under_way()
+    """The lanes of the trip up to beside a slot, on the lane that the aisle is open to, and how far that is.
+
+    Raises ProgramError "keep_out" where every way there is closed, "no_path" where there is none.
+    """
+    trip, closed = making.under_way(), making.closures
     way = making.way()
     line = making.network.line(park.lane)
     at, _ = line.nearest(slot.x_m, slot.y_m)
     for span in way.lanes:
         along = span.from_m + at - span.lane_from_m
-        if span.lane == park.lane and along >= trip.length_m and span.lane_from_m <= at:
+        if (span.lane == park.lane and along >= trip.length_m and span.lane_from_m <= at
+                and closed.along(way, trip.length_m, along) is None):
             return [s.lane for s in way.lanes], along
-    x, y, _ = line.at(at)
-    here = way.lane_at(trip.length_m)
-    found = making.network.route_to(here, float(x) + 0.2 * (slot.x_m - float(x)), float(y) + 0.2 * (slot.y_m - float(y)))
-    if found.lane != park.lane:
+    found = _route_beside(making, park, slot, at, closed)
+    if found is None:
+        anyway = _route_beside(making, park, slot, at, OPEN)
+        zone = closed.along(anyway.way, 0.0, anyway.along_m) if anyway is not None else None
+        if zone is not None:
+            raise keep_out(zone, f"every way to {slot.id} leads")
         raise ProgramError("no_path", "no way to the car park's aisle")
     before = [s.lane for s in trip.way(making.network, max(trip.length_m, 0.1)).lanes]
     onward = [s.lane for s in found.way.lanes]
     return [*(before[:-1] if before[-1] == onward[0] else before), *onward], trip.length_m + found.along_m
+
+
+def _route_beside(making: Making, park: CarPark, slot: Slot, at_m: float, closed: Closures) -> Route | None:
+    """The shortest way from the trip's end as yet past a slot, which is at_m along its aisle's lane; None where there is none."""
+    x, y, _ = (float(v) for v in making.network.line(park.lane).at(at_m))
+    here = making.way().lane_at(making.under_way().length_m)
+    try:
+        found = making.network.route_to(here, x + 0.2 * (slot.x_m - x), y + 0.2 * (slot.y_m - y), closed=closed)
+    except RoadError:
+        return None
+    return found if found.lane == park.lane else None
 
 
 def _stands_in(making: Making, slot: Slot) -> bool:

@@ -15,7 +15,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from jpai_agent.control.road.lines import Line
+from jpai_agent.control.road.closures import OPEN, Closures
+from jpai_agent.control.road.lines import Line, runs
 from jpai_agent.world.road import Crossing, Lane, RoadMap
 from jpai_agent.world.robot import RobotSpec
 
@@ -123,7 +124,7 @@ class Way(Line):
             local = (xy - [walk.x_m, walk.y_m]) @ np.array([[c, -s], [s, c]])
             marks += [
                 Mark("crosswalk", float(fine[a]), float(fine[b]), walk.id)
-                for a, b in _runs(np.all(np.abs(local) <= [walk.half_along_m + 0.01, walk.half_across_m], axis=1))
+                for a, b in runs(np.all(np.abs(local) <= [walk.half_along_m + 0.01, walk.half_across_m], axis=1))
             ]
         last = self.lanes[-1]
         left_of_it = self._network.length_m(last.lane) - last.lane_from_m - (last.to_m - last.from_m)
@@ -281,17 +282,18 @@ class Network:
         side_matters: bool = True,
         facing_rad: float | None = None,
         beyond_m: float = 30.0,
+        closed: Closures = OPEN,
     ) -> Route:
         """The shortest way past the point of a road that is nearest to (x_m, y_m), and beyond_m further, straight on.
 
         Of the road's two lanes the one is taken that has the place on its left, on the kerb's side; the other one only where
         there is none within 60 m that can be reached. Without side_matters the one that is reached sooner is taken. facing_rad:
-        the place's heading, if it has a front: of two roads at a corner it is the one that it looks at. Raises
-        RoadError("no_path") when no lane that passes the place can be reached.
+        the place's heading, if it has a front: of two roads at a corner it is the one that it looks at. closed: what the way up
+        to the place leads round. Raises RoadError("no_path") when no lane that passes the place can be reached.
         """
         found = []
         for lane, along, offset, distance in self._passing(x_m, y_m, facing_rad):
-            path = self._path(position, lane, along)
+            path = self._path(position, lane, along, closed)
             if path is not None:
                 found.append((*path, lane, offset, distance))
         if not found:
@@ -318,15 +320,17 @@ class Network:
             if other == not_faced and distance <= nearest + _SAME_ROAD_M
         ]
 
-    def _path(self, position: LanePosition, lane: int, along_m: float) -> tuple[float, list[int]] | None:
+    def _path(self, position: LanePosition, lane: int, along_m: float, closed: Closures) -> tuple[float, list[int]] | None:
         """The shortest way from position to a place on a lane: its length and lanes, by Dijkstra; None when none leads there."""
-        if lane == position.lane and along_m >= position.along_m - 1e-6:
+        ahead = lane == position.lane and along_m >= position.along_m - 1e-6
+        if ahead and closed.on(lane, position.along_m, along_m) is None:
             return max(0.0, along_m - position.along_m), [lane]
         # nodes are lanes, costs those of reaching a lane's start; the first lane may be come back to
         heap: list[tuple[float, int, tuple[int, ...]]] = []
         done: set[int] = set()
         to_end = self.length_m(position.lane) - position.along_m
-        for after in self.road.lanes[position.lane].following:
+        leads_on = closed.on(position.lane, position.along_m, math.inf) is None
+        for after in self.road.lanes[position.lane].following if leads_on else ():
             heapq.heappush(heap, (to_end, after, (position.lane,)))
         while heap:
             cost, current, before = heapq.heappop(heap)
@@ -334,17 +338,11 @@ class Network:
                 continue
             done.add(current)
             path = (*before, current)
-            if current == lane:
+            if current == lane and closed.on(lane, 0.0, along_m) is None:
                 return cost + along_m, list(path)
-            for after in self.road.lanes[current].following:
+            for after in self.road.lanes[current].following if closed.on(current, 0.0, math.inf) is None else ():
                 heapq.heappush(heap, (cost + self.length_m(current), after, path))
         return None
-
-
-def _runs(inside: np.ndarray) -> list[tuple[int, int]]:
-    """First and last index of each stretch of True."""
-    edges = np.flatnonzero(np.diff(np.r_[0, inside.astype(int), 0]))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @lru_cache(maxsize=8)

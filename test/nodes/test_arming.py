@@ -23,6 +23,7 @@ from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.record.certificate import issue, subject_of, write_certificate
 from jpai_agent.vlm import VlmError
 from jpai_agent.world.known import WORLDS
+from jpai_agent.world.zones import SiteRules
 from jpai_msgs.action import ExecutePlan
 from jpai_msgs.msg import ErrorCode, GateStatus
 
@@ -87,6 +88,15 @@ def test_under_any_other_it_is_not(arm, state, model, robot, options, why) -> No
     answer, _ = arm(certificate=str(path), model=str(model))
     assert not answer.success
     assert why in answer.message
+
+
+def test_a_gate_that_was_started_under_other_rules_of_the_place_is_not_armed(arm, state, model, monkeypatch) -> None:
+    path = state / "cart.json"
+    write_certificate(issue(subject_of("cart", "yard", model), [], passed=True), path)
+    monkeypatch.setattr("jpai_agent.nodes.arming.load_rules", lambda file: SiteRules((), 1.2))
+    answer, _ = arm(certificate=str(path), model=str(model))
+    assert not answer.success
+    assert answer.message == "the rules of the place were changed after this gate was started"
 
 
 def test_what_cannot_be_put_down_is_not_armed(arm, tmp_path) -> None:

@@ -163,11 +163,6 @@ class ProgramRunner:
         self._ramp(np.zeros(self.n), np.zeros(self.n), dt_s)
         return Command(self._v.copy(), self._w.copy())
 
-    def take_over(self, command: Command) -> None:
-        """Carry on from the speeds that another runner wanted last."""
-        self._v, self._w = command.v_mps.copy(), command.w_radps.copy()
-        self._started[:] = True
-
     def _begin(self, rows: np.ndarray, segment: Segment, view: View) -> None:
         if not len(rows):
             return

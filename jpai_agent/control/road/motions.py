@@ -32,7 +32,7 @@ CLEAR_M, KERB_ROOM_M = 0.7, 1.2
 KERB_SEARCH_M, KERB_STEP_M = 60.0, 0.5
 SWERVE_M = 13.5
 # how many crossings a followed vehicle's ways are made through, and how far beyond
-FOLLOWED_CROSSINGS, FOLLOWED_M = 2, 60.0
+FOLLOWED_CROSSINGS = 2
 TURNS = ("straight", "left", "right")
 
 Motion = Callable[[Step, Making], None]

@@ -197,11 +197,6 @@ class Network:
         """How far left of the lane's middle base_link stands at the kerb, the car's left side gap_m from the shoulder's edge."""
         return self.road.lanes[lane].width_m / 2 + self.road.shoulder_m - gap_m - robot.width_m / 2
 
-    def free_width_m(self, lane: int) -> tuple[float, float]:
-        """How far the carriageway reaches (left, right) of the lane's middle without the oncoming lane."""
-        half = self.road.lanes[lane].width_m / 2
-        return half + self.road.shoulder_m, half
-
     def locate(self, pose: np.ndarray, within_m: float = ON_ROAD_M, prefer: Iterable[int] = ()) -> LanePosition | None:
         """The lane that a car at pose (3,) x, y, yaw belongs to: near, and running as it heads.
 
@@ -268,11 +263,6 @@ class Network:
             # at the very end of a road: a way of no length
             spans = [LaneSpan(lanes[-1], 0.0, 0.0, min(from_along_m, self.length_m(lanes[-1])))]
         return Way(self, spans)
-
-    def crossings_ahead(self, position: LanePosition, turns: Sequence[str] = ()) -> tuple[CrossingAhead, ...]:
-        """The crossings on the way ahead, in order; the one that position lies in is not among them."""
-        found = self.ahead(position, turns).crossings
-        return found[1:] if self.road.lanes[position.lane].crossing is not None else found
 
     def route_to(
         self,

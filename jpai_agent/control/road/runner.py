@@ -144,11 +144,6 @@ class RoadRunner:
         v, w = self._steering.command(np.zeros(self.n), np.full(self.n, 2.7), curvature, way, dt_s)
         return Command(v, w)
 
-    def take_over(self, command: Command) -> None:
-        """Carry on from the speeds that another runner wanted last."""
-        self._steering.take_over(command.v_mps, command.w_radps)
-        self._started[:] = True
-
     def _start(self, view: View) -> None:
         fresh = ~self._started
         if fresh.any():

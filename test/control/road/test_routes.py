@@ -141,13 +141,11 @@ def test_at_the_very_end_of_a_road_nothing_is_ahead(network):
     assert way.crossings == () and way.at(0.0) == pytest.approx([200, 81.5, 0])
 
 
-def test_crossings_ahead_are_counted_from_the_one_ahead(network):
-    ahead = network.crossings_ahead(at(network, 60, 81.5, EAST))
+def test_a_way_knows_the_crossings_that_it_comes_by(network):
+    ahead = network.ahead(at(network, 60, 81.5, EAST)).crossings
     assert [(c.id, c.lights) for c in ahead] == [("crossing_80_80", True), ("crossing_160_80", False)]
     assert [c.centre_m for c in ahead] == pytest.approx([20.0, 100.0])
-    inside = network.crossings_ahead(at(network, 75, 81.5, EAST))
-    assert [c.id for c in inside] == ["crossing_160_80"]
-    turned = network.crossings_ahead(at(network, 60, 81.5, EAST), ["left"])
+    turned = network.ahead(at(network, 60, 81.5, EAST), ["left"]).crossings
     assert [c.id for c in turned] == ["crossing_80_80", "crossing_80_160"]
 
 
@@ -171,7 +169,6 @@ def test_the_kerb_leaves_thirty_centimetres_to_the_shoulders_edge(network):
     lane, car = at(network, 40, 81.5, EAST).lane, load_robot("car")
     offset = network.kerb_offset_m(lane, car)
     assert 81.5 + offset + car.width_m / 2 == pytest.approx(84.0 - 0.3)
-    assert network.free_width_m(lane) == (2.5, 1.5)
 
 
 def test_a_place_on_the_left_of_the_road_ahead_is_passed_directly(network):

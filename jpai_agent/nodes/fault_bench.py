@@ -111,6 +111,10 @@ class GateBench(Bench):
         raise BenchError(f"it does not drive with nothing wrong: {self.state}, {stand_in.reasons}; {self.logs(LOG_CHARS)}")
 
 
+Rng = np.random.Generator
+Inject = Callable[[GateBench, Rng], None]
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault and what must come of it.
@@ -131,7 +135,7 @@ class Fault:
 
     name: str
     row: str
-    inject: Callable[[Any, np.random.Generator], None]
+    inject: Inject
     expect: str = "zero"
     deadline_s: float = 0.5
     reason: str = ""

@@ -14,8 +14,8 @@ import numpy as np
 from std_msgs.msg import Bool, String
 
 from jpai_agent.nodes.bench import BenchError
-from jpai_agent.nodes.fault_bench import GateBench
-from jpai_agent.nodes.fault_injections import Inject, frozen, picture, silent
+from jpai_agent.nodes.fault_bench import GateBench, Inject
+from jpai_agent.nodes.fault_streams import frozen, picture, silent
 
 BARS_MS: Mapping[str, float] = {
     "estop": 50.0, "stop_word": 50.0, "heartbeat_loss": 300.0, "odometry_loss": 500.0, "lidar_loss": 500.0, "camera_loss": 500.0,

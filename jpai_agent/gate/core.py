@@ -115,6 +115,7 @@ class Gate:
         self._held_plan_id = ""
         self._last = (0.0, 0.0)
         self._gaining_mps2 = 0.0
+        self._braked = False
         self._blocked = False
         self._measured_mps = 0.0
         self._ticked_at_s: float | None = None
@@ -290,6 +291,7 @@ class Gate:
         if self._request is None or (reasons and not only_silent):
             return self._zero(reasons or (self._cause or "no request",))
         v, w = self._limited(*self._request, period_s, brakes=bool(reasons))
+        self._braked = bool(reasons)
         if self._obstacle(v, w, now_s):
             return self._zero(("obstacle ahead",), blocked=True)
         self._last, self._blocked = (v, w), False
@@ -298,7 +300,7 @@ class Gate:
         return GateOutput(v, w, self.state, reasons or limited)
 
     def _zero(self, reasons: tuple[str, ...], blocked: bool = False) -> GateOutput:
-        self._last, self._gaining_mps2, self._blocked = (0.0, 0.0), 0.0, blocked
+        self._last, self._gaining_mps2, self._braked, self._blocked = (0.0, 0.0), 0.0, False, blocked
         return GateOutput(0.0, 0.0, self.state, reasons)
 
     def _limited(self, wanted_v: float, wanted_w: float, period_s: float, brakes: bool) -> tuple[float, float]:
@@ -314,7 +316,10 @@ class Gate:
         v = self._ramp(last_mps, v, most_mps2 * period_s)
         self._gaining_mps2 = most_mps2 if abs(v) > abs(last_mps) else 0.0
         if brakes:
-            v = math.copysign(min(abs(v), max(abs(last_mps) - limits.brake_mps2 * period_s, 0.0)), v)
+            # once it brakes, odometry that reads high or late must neither hold it up nor give anything back
+            begins_mps = self._last[0] if self._braked else last_mps
+            most = max(abs(begins_mps) - limits.brake_mps2 * period_s, 0.0)
+            v = math.copysign(min(abs(v), most), v)
         if self.ackermann is None:
             return v, self._ramp(self._last[1], w, limits.yaw_accel_radps2 * period_s)
         return v, self._steered(v, w * v / wanted_v if wanted_v else 0.0)

@@ -294,6 +294,20 @@ def test_a_car_that_loses_its_camera_brakes_comfortably_along_its_way_and_one_wi
             assert braking[0].v_mps == 0.0
 
 
+@pytest.mark.parametrize("odometry", [lambda v: 1.02 * v + 0.02, lambda v: v + 0.1])
+def test_a_car_brakes_steadily_though_odometry_reads_high_or_late(odometry):
+    gate = car_gate()
+    _, now_s = drive_car(gate, 8.0, 0.0, 0.0, 6.0)
+    given = []
+    for _ in range(int(5.0 / PERIOD_S)):
+        gate.rolls(odometry(given[-1] if given else 8.0))
+        (output,), now_s = drive_car(gate, 8.0, 0.0, now_s, PERIOD_S, "depth/front")
+        given.append(output.v_mps)
+    assert given[0] == pytest.approx(8.0)
+    assert given == sorted(given, reverse=True)
+    assert given[-1] == 0.0
+
+
 def test_a_car_that_rolls_goes_on_from_its_speed():
     gate = car_gate()
     gate.rolls(8.0)

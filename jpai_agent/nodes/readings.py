@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,11 +10,10 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, LaserScan
 
 from jpai_agent.gate.nearfield import points_of_depth, points_of_scan
+from jpai_agent.gate.shown import shown_by_depth, shown_by_scan
 from jpai_agent.nodes import convert, topics
 from jpai_agent.world.robot import CameraSpec, RobotSpec
 
-# a depth frame with fewer readings than this share, or with no more relief than this, shows nothing
-SHOWN_SHARE, RELIEF_M = 0.02, 0.01
 # nothing that is so much larger than a reading should be is looked into
 SIZE_SHARE, SIZE_SLACK_BYTES = 2, 65536
 
@@ -49,12 +47,8 @@ def lidar_reading(message: bytes, robot: RobotSpec) -> Reading:
         scan = convert.scan(received) if kind is LaserScan else convert.points(received, robot.lidar)
     except (convert.UnusableCloud, ValueError, RuntimeError):
         return Reading(stamp_in_cdr(message))
-    hit = np.isfinite(scan.ranges_m) & (scan.ranges_m > 0)
-    # a turn that meets nothing at all is always the same; one without any answer is a covered lidar
-    blank = scan.ranges_m.size == 0 or not (hit | np.isposinf(scan.ranges_m)).any()
-    shown = received.ranges if kind is LaserScan else received.data
-    content = zlib.crc32(shown) if hit.any() else None
-    return Reading(scan.stamp_s, received.header.frame_id, content, blank, points_of_scan(scan, robot))
+    shown = shown_by_scan(scan)
+    return Reading(scan.stamp_s, received.header.frame_id, shown.content, shown.blank, points_of_scan(scan, robot))
 
 
 def depth_reading(message: bytes, camera: CameraSpec, robot: RobotSpec) -> Reading:
@@ -66,9 +60,8 @@ def depth_reading(message: bytes, camera: CameraSpec, robot: RobotSpec) -> Readi
         depth = convert.depth(received, camera)
     except (convert.UnusableImage, ValueError, RuntimeError):
         return Reading(stamp_in_cdr(message))
-    shown = depth.depth_m[depth.depth_m > 0]
-    blank = shown.size < SHOWN_SHARE * depth.depth_m.size or float(np.ptp(shown)) < RELIEF_M
-    return Reading(depth.stamp_s, received.header.frame_id, zlib.crc32(received.data), blank, points_of_depth(depth, robot))
+    shown = shown_by_depth(depth)
+    return Reading(depth.stamp_s, received.header.frame_id, shown.content, shown.blank, points_of_depth(depth, robot))
 
 
 def stamp_in_cdr(message: bytes) -> float:

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from rclpy.node import Node
 
 from jpai_agent.graph import GraphError, Process, Supervisor, private_domain, release_domain
 from jpai_agent.nodes.base import raise_priority
+from jpai_agent.nodes.stand_in import DRIVER_TIMEOUT_S
 from jpai_msgs.msg import GateStatus
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Bench(ABC):
     Attributes:
         domain: The ROS domain, kept for this bench. folder: a new one, for what its processes write.
         supervisor: Of the processes. node: of the bench itself; it is spun in `run` alone, on the caller's thread.
+        longest_gap_s: The longest time that the machine did not run the bench within `run`, since this was set to 0: what was
+            measured and sent meanwhile is as late.
     """
 
     supervisor: Supervisor
@@ -54,6 +57,7 @@ class Bench(ABC):
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self._frozen: set[int] = set()
+        self.longest_gap_s = 0.0
 
     def supervise(self, graph: Iterable[Process]) -> Supervisor:
         """A supervisor of these processes in the bench's domain; none is started yet."""
@@ -113,10 +117,13 @@ class Bench(ABC):
 
     def run(self, until: Callable[[], object], within_s: float) -> bool:
         """Step and spin until something holds; False when it does not in time."""
-        deadline = time.monotonic() + within_s
+        stepped_s = time.monotonic()
+        deadline = stepped_s + within_s
         while not until():
-            if time.monotonic() > deadline:
+            now_s = time.monotonic()
+            if now_s > deadline:
                 return False
+            self.longest_gap_s, stepped_s = max(self.longest_gap_s, now_s - stepped_s), now_s
             self.step()
             self.executor.spin_once(timeout_sec=SPIN_S)
         return True
@@ -124,6 +131,25 @@ class Bench(ABC):
     def wait(self, seconds: float) -> None:
         """Step and spin for a while."""
         self.run(lambda: False, seconds)
+
+    def standstill(self, commands: Sequence[tuple[float, float, float]], begun_s: float, hold_s: float,
+                   within_s: float) -> float | None:
+        """Seconds from `begun_s` until the motors got zero for good: nothing else comes for `hold_s` after it.
+
+        Args:
+            commands: What the motors get (when, v, w), growing. A last one that is not zero counts until the driver takes it
+                for lost. within_s: None is given when it does not stand by then.
+        """
+
+        def stood_s() -> float:
+            moving = next((i for i in range(len(commands) - 1, -1, -1) if commands[i][1:] != (0.0, 0.0)), -1)
+            if moving < 0:
+                return commands[0][0] if commands else begun_s
+            return commands[moving + 1][0] if moving + 1 < len(commands) else commands[moving][0] + DRIVER_TIMEOUT_S
+
+        if not self.run(lambda: time.monotonic() - max(stood_s(), begun_s) >= hold_s, within_s + hold_s):
+            return None
+        return max(0.0, stood_s() - begun_s)
 
     def ask(self, client: Client, request: Any) -> Any:
         """What a service answers. Raises BenchError."""

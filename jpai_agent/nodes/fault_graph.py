@@ -23,7 +23,8 @@ from std_srvs.srv import SetBool, Trigger
 from jpai_agent.graph import Process, default_endpoint, demo_scene, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.bench import STATES, Bench, BenchError
-from jpai_agent.nodes.fault_bench import Result
+from jpai_agent.nodes.fault_bench import LATE_S, Result
+from jpai_agent.nodes.stand_in import DRIVER_TIMEOUT_S
 from jpai_agent.vlm import PlanAnswer, PlanRequest
 from jpai_agent.vlm.server import VlmServer
 from jpai_agent.world.known import WORLDS
@@ -36,8 +37,6 @@ RAW = "/faults/image_raw"
 WAYS = {"cart": [{"skill": "move", "distance_m": 5.0}], "car": [{"skill": "drive", "distance_m": 40.0}]}
 # what is said; the model here answers anything alike
 WORDS = "いつもの所まで行って"
-# the motors' own driver: without a command for 0.5 s it brakes
-STANDS_MPS = 0.05
 
 
 def plan_text(robot: str) -> str:
@@ -124,7 +123,7 @@ class GraphBench(Bench):
     @property
     def drives(self) -> bool:
         """The motors were given more than zero last, and not too long ago."""
-        return self._last[1:] != (0.0, 0.0) and time.monotonic() - self._last[0] < 0.5
+        return self._last[1:] != (0.0, 0.0) and time.monotonic() - self._last[0] < DRIVER_TIMEOUT_S
 
     def _on_command(self, message: TwistStamped) -> None:
         self._last = (time.monotonic(), message.twist.linear.x, message.twist.angular.z)
@@ -207,6 +206,7 @@ class GraphFault:
         says: What is said, where it is to stay still.
         asks_model: The model must have been asked, or nothing was tried.
         before: Puts in what is wrong already when the fault comes; the deadline counts from then.
+        hold_s: For so long it must stay at zero to stand.
     """
 
     name: str
@@ -219,6 +219,7 @@ class GraphFault:
     says: str = WORDS
     asks_model: bool = False
     before: Callable[[GraphBench, np.random.Generator], None] | None = None
+    hold_s: float = 0.6
 
 
 def try_graph_fault(bench: GraphBench, fault: GraphFault, seed: int) -> Result:
@@ -226,37 +227,36 @@ def try_graph_fault(bench: GraphBench, fault: GraphFault, seed: int) -> Result:
     rng = np.random.default_rng([seed, *fault.name.encode()])
     wrong: list[str] = []
     took_s: float | None = None
+    untried = False
     if fault.expect == "zero":
         bench.drive()
         bench.wait(float(rng.uniform(0.0, 0.3)))
         if fault.before is not None:
             fault.before(bench, rng)
-        bench.longest_tick_s = 0.0
+        bench.longest_tick_s = bench.longest_gap_s = 0.0
         begun_s = time.monotonic()
         fault.inject(bench, rng)
-        if not bench.run(lambda: not bench.drives, fault.deadline_s + 5.0):
+        took_s = bench.standstill(bench.commands, begun_s, fault.hold_s, fault.deadline_s + 5.0)
+        if took_s is None:
             wrong.append(f"no zero: {bench.state}")
-        zeros = [at_s for at_s, v, w in bench.commands if at_s >= begun_s and v == 0.0 and w == 0.0]
-        took_s = (zeros[0] if zeros else time.monotonic()) - begun_s
-        if took_s > fault.deadline_s:
+        elif took_s > fault.deadline_s:
             wrong.append(f"took {took_s:.3f} s")
-        bench.commands.clear()
-        bench.wait(0.6)
-        if any(v or w for _, v, w in bench.commands):
-            wrong.append("moved on while it lasted")
     else:
         bench.rest()
+        bench.longest_tick_s = bench.longest_gap_s = 0.0
         fault.inject(bench, rng)
         asked = bench.model.asked
         bench.say(fault.says)
         bench.run(lambda: bench.drives, 1.0)
         bench.run(lambda: bench.drives or bench.replies, ANSWERS_WITHIN_S)
         bench.wait(0.6)
-        if fault.asks_model and bench.model.asked == asked:
-            wrong.append("the model was not asked")
+        untried = fault.asks_model and bench.model.asked == asked
+        if untried:
+            wrong.append(f"the model was not asked: {bench.replies[-1:]}")
         if any(v or w for _, v, w in bench.commands):
             wrong.append("it moved")
+    void = bool(wrong) and "it moved" not in wrong and (untried or bench.longest_gap_s > LATE_S)
     if wrong:
-        wrong.append(f"longest tick {bench.longest_tick_s:.3f} s")
+        wrong.append(f"longest tick {bench.longest_tick_s:.3f} s, bench late by {bench.longest_gap_s:.3f} s")
     return Result(fault.name, fault.row, bench.robot, seed, fault.expect, fault.deadline_s, not wrong,
-                  None if took_s is None else round(took_s, 4), "; ".join(wrong))
+                  None if took_s is None else round(took_s, 4), "; ".join(wrong), void)

@@ -64,6 +64,8 @@ def _takes(seconds: float) -> Inject:
 def _frames(change: Callable[[Image], Image | None]) -> Inject:
     def inject(bench: GraphBench, rng: Rng) -> None:
         bench.bend_frame = change
+        # the frames that were under way have come
+        bench.wait(0.5)
 
     return inject
 
@@ -171,12 +173,12 @@ def _all(robot: str) -> Iterator[GraphFault]:
     yield GraphFault("executor stands still (SIGSTOP)", row, _freezes("executor_node"), "zero", 0.35)
     yield GraphFault("perception stands still (SIGSTOP)", row, _freezes("perception_node"), "zero", 0.5)
     yield GraphFault("robot's drivers stand still (SIGSTOP)", row, _freezes("sim_node"), "zero", 0.5)
-    yield GraphFault("agent stands still (SIGSTOP)", row, _freezes("agent_node"), "zero", 8.0)
+    yield GraphFault("agent stands still (SIGSTOP)", row, _freezes("agent_node"), "zero", 8.0, hold_s=4.0)
     yield GraphFault("twin stands still (SIGSTOP), then something is said", row, _freezes("twin_node"))
     yield GraphFault("simulation is paused", "clock", _pauses, "zero", 0.6)
     yield GraphFault("e-stop while it drives", "e-stop", _presses, "zero", 0.2)
     yield GraphFault("disk full, then something is said", "disk", _no_room, spoils_graph=True)
     yield GraphFault("executor killed", row, _kills("executor_node"), "zero", 0.35, spoils_graph=True)
     yield GraphFault("perception killed", row, _kills("perception_node"), "zero", 0.5, spoils_graph=True)
-    yield GraphFault("agent killed", row, _kills("agent_node"), "zero", 8.0, spoils_graph=True)
+    yield GraphFault("agent killed", row, _kills("agent_node"), "zero", 8.0, spoils_graph=True, hold_s=4.0)
     yield GraphFault("twin killed, then something is said", row, _kills("twin_node"), spoils_graph=True)

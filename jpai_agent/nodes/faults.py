@@ -8,8 +8,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +22,9 @@ from jpai_agent.nodes.fault_graph_table import graph_faults
 from jpai_agent.nodes.fault_table import gate_faults
 
 SEEDS = (0, 1, 2, 3, 4)
+TRIALS = 3
+F = TypeVar("F", Fault, GraphFault)
+B = TypeVar("B", GateBench, GraphBench)
 
 
 def names(robot: str = "cart") -> list[str]:
@@ -61,45 +64,45 @@ def run_faults(robot: str = "cart", seeds: Iterable[int] = SEEDS, only: Sequence
 def _around_the_gate(robot: str, parameters: dict[str, Any], faults: Sequence[Fault], seed: int,
                      tell: Callable[[Result], None]) -> list[Result]:
     """All of them on one gate; after one that breaks the bench, another is made."""
-    results = []
-    with ExitStack() as stack:
-        bench: GateBench | None = None
-        for fault in faults:
-            try:
-                if bench is None:
-                    bench = stack.enter_context(GateBench(robot, seed, **parameters))
-                bench.stand_in.fitted_estop = bool(parameters.get("estop_timeout_s"))
-                result = try_fault(bench, fault, seed)
-                if fault.spoils_gate:
-                    bench.kill()
-            except BenchError as error:
-                stack.close()
-                bench = None
-                result = Result(fault.name, fault.row, robot, seed, fault.expect, fault.deadline_s, False, None,
-                                f"bench: {error}")
-            results.append(result)
-            tell(result)
-    return results
+
+    def trial(bench: GateBench, fault: Fault) -> Result:
+        bench.stand_in.fitted_estop = bool(parameters.get("estop_timeout_s"))
+        result = try_fault(bench, fault, seed)
+        if fault.spoils_gate:
+            bench.kill()
+        return result
+
+    return _until_known(robot, faults, seed, lambda: GateBench(robot, seed, **parameters), trial, tell)
 
 
 def _of_the_graph(robot: str, faults: Sequence[GraphFault], seed: int, tell: Callable[[Result], None]) -> list[Result]:
     """All of them on one graph; after one that costs a process, or breaks the bench, another is made."""
+    return _until_known(robot, faults, seed, lambda: GraphBench(robot, seed),
+                        lambda bench, fault: try_graph_fault(bench, fault, seed), tell, lambda fault: fault.spoils_graph)
+
+
+def _until_known(robot: str, faults: Sequence[F], seed: int, make: Callable[[], B], trial: Callable[[B, F], Result],
+                 tell: Callable[[Result], None], spoils: Callable[[F], bool] = lambda fault: False) -> list[Result]:
+    """A result for each fault: a trial that is void is repeated, and the last one counts, whatever it is."""
     results = []
     with ExitStack() as stack:
-        bench: GraphBench | None = None
+        bench: B | None = None
         for fault in faults:
-            spoilt = fault.spoils_graph
-            try:
-                if bench is None:
-                    bench = stack.enter_context(GraphBench(robot, seed))
-                result = try_graph_fault(bench, fault, seed)
-            except (BenchError, GraphError) as error:
-                spoilt = True
-                result = Result(fault.name, fault.row, robot, seed, fault.expect, fault.deadline_s, False, None,
-                                f"bench: {error}")
-            if spoilt:
-                stack.close()
-                bench = None
+            for repeats in range(TRIALS):
+                spoilt = spoils(fault)
+                try:
+                    if bench is None:
+                        bench = stack.enter_context(make())
+                    result = replace(trial(bench, fault), repeats=repeats)
+                except (BenchError, GraphError) as error:
+                    spoilt = True
+                    result = Result(fault.name, fault.row, robot, seed, fault.expect, fault.deadline_s, False, None,
+                                    f"bench: {error}", True, repeats)
+                if spoilt:
+                    stack.close()
+                    bench = None
+                if not result.void:
+                    break
             results.append(result)
             tell(result)
     return results
@@ -114,6 +117,7 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
         "robot": results[0].robot if results else "",
         "faults": len(faults), "tried": len(results), "ok": sum(result.ok for result in results),
         "all_ok": bool(results) and all(result.ok for result in results),
+        "repeated": sum(result.repeats for result in results),
         "by_fault": [{
             "name": name, "row": of[0].row, "expect": of[0].expect, "deadline_s": of[0].deadline_s, "n": len(of),
             "ok": sum(result.ok for result in of),
@@ -125,13 +129,15 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
 def line(result: Result) -> str:
     """A result in a line."""
     took = "" if result.took_s is None else f" {result.took_s:.3f} s"
-    return f"{'ok   ' if result.ok else 'WRONG'} {result.robot} {result.seed} {result.name}{took} {result.detail}".rstrip()
+    again = f" (after {result.repeats} void trials)" if result.repeats else ""
+    return f"{'ok   ' if result.ok else 'WRONG'} {result.robot} {result.seed} {result.name}{took}{again} {result.detail}".rstrip()
 
 
 def table(results: Sequence[Result]) -> Table:
     """The results for people."""
     figures = summary(results)
-    shown = Table(title=f"{figures['robot']}: {figures['ok']} of {figures['tried']} as they must, {figures['faults']} faults")
+    shown = Table(title=f"{figures['robot']}: {figures['ok']} of {figures['tried']} as they must, {figures['faults']} faults, "
+                        f"{figures['repeated']} void trials repeated")
     for column in ("row", "fault", "expected", "deadline s", "longest s", "ok", ""):
         shown.add_column(column)
     for fault in figures["by_fault"]:
@@ -151,7 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
-    results = run_faults(options.robot, range(options.seeds), options.only, lambda r: console.print(line(r), markup=False))
+    results = run_faults(options.robot, range(options.seeds), options.only, 
+                         lambda result: console.print(line(result), markup=False, soft_wrap=True, highlight=False))
     if options.json:
         print(json.dumps(summary(results) | {"results": [asdict(result) for result in results]}, ensure_ascii=False))
     else:

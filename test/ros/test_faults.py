@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("jpai_msgs")
 
+from jpai_agent.nodes.bench import Bench, BenchError
 from jpai_agent.nodes.fault_bench import Result
 from jpai_agent.nodes.fault_graph_table import graph_faults
 from jpai_agent.nodes.fault_table import gate_faults
-from jpai_agent.nodes.faults import line, names, run_faults, summary
+from jpai_agent.nodes.faults import TRIALS, _until_known, line, names, run_faults, summary
 from jpai_agent.nodes.losses import BARS_MS, KINDS
 
 ROWS = {"camera", "lidar", "odometry", "clock", "transport", "commands", "model", "plan JSON", "instruction", "disk", "host",
@@ -46,6 +49,68 @@ def test_a_summary_counts_by_fault_and_keeps_the_longest():
     assert (figures["tried"], figures["ok"], figures["all_ok"]) == (3, 2, False)
     assert figures["by_fault"][0]["max_s"] == 0.2 and figures["by_fault"][0]["wrong"] == ["late"]
     assert not summary([])["all_ok"]
+
+
+@pytest.mark.parametrize(("commands", "took_s"), [
+    (((0.0, 1.0), (0.2, 0.0), (0.3, 0.0)), 0.2),
+    (((0.0, 1.0), (0.2, 0.0), (0.3, 1.0), (0.4, 0.0), (0.5, 0.0)), 0.4),  # a zero that does not last is none
+    (((0.0, 1.0), (0.2, 1.0)), 0.7),  # silence: the robot's driver stops after its own time
+    (((-0.2, 1.0), (-0.1, 0.0), (0.1, 0.0)), 0.0),
+    ((), 0.0),
+])
+def test_standstill_begins_with_the_zero_that_lasts(commands, took_s):
+    begun_s = time.monotonic() - 10.0
+    given = [(begun_s + at_s, v, 0.0) for at_s, v in commands]
+    at_once = SimpleNamespace(run=lambda until, within_s: until())
+    assert Bench.standstill(at_once, given, begun_s, 0.4, 1.0) == pytest.approx(took_s, abs=1e-6)
+
+
+def test_what_moves_on_never_stands():
+    at_once = SimpleNamespace(run=lambda until, within_s: until())
+    assert Bench.standstill(at_once, [(time.monotonic(), 1.0, 0.0)], time.monotonic() - 1.0, 0.4, 1.0) is None
+
+
+class Made:
+    """A bench that is made and left."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+
+def trials(*told):
+    """What comes of a fault whose trials end so: "void", "wrong", "ok" or "breaks"; and how many benches were made."""
+    left, made = list(told), []
+    fault = SimpleNamespace(name="a", row="host", expect="zero", deadline_s=0.5)
+
+    def trial(bench, fault):
+        how = left.pop(0)
+        if how == "breaks":
+            raise BenchError("does not drive")
+        return Result("a", "host", "cart", 0, "zero", 0.5, how == "ok", 0.1, how, how == "void")
+
+    def make():
+        made.append(Made())
+        return made[-1]
+
+    (result,) = _until_known("cart", [fault], 0, make, trial, lambda result: None)
+    return result, len(made)
+
+
+def test_a_trial_that_says_nothing_is_repeated_and_one_that_went_wrong_is_not():
+    result, made = trials("void", "ok")
+    assert (result.ok, result.repeats, made) == (True, 1, 1)
+    assert not trials("wrong", "ok")[0].ok
+    result, made = trials("breaks", "ok")
+    assert (result.ok, result.repeats, made) == (True, 1, 2)
+
+
+def test_what_never_says_anything_is_not_ok():
+    for how in ("void", "breaks"):
+        result, _ = trials(*[how] * TRIALS)
+        assert not result.ok and result.repeats == TRIALS - 1
 
 
 def test_a_sample_of_the_faults_goes_as_it_must():

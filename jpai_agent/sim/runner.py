@@ -13,6 +13,8 @@ from jpai_agent.agent import SimulatedWorker
 from jpai_agent.agent.events import Decided, Event, Finished, Observer, Planned, Rehearsed, Replied
 from jpai_agent.agent.worker import Job
 from jpai_agent.gate.core import Gate
+from jpai_agent.gate.nearfield import NearField, points_of_depth, points_of_scan
+from jpai_agent.gate.shown import Shown, shown_by_depth, shown_by_scan
 from jpai_agent.language import stop_word
 from jpai_agent.perception import Perception
 from jpai_agent.sim.episode import Episode, Turn
@@ -206,7 +208,8 @@ class Course:
             seed=episode.seed,
             renderer=renderer,
         )
-        self.gate = Gate(spec.limits, ackermann=spec.ackermann)
+        self._near = NearField(spec)
+        self.gate = Gate(spec.limits, ackermann=spec.ackermann, near=self._near)
         self.gate.arm()
         self._recorder = Recorder(episode.objects, (spec.length_m / 2, spec.width_m / 2), spec.center_x_m)
         self._log_run = log_run
@@ -250,8 +253,8 @@ class Course:
         if self.agent.accepted_plan_id != self._plan_id:
             self._plan_id = self.agent.accepted_plan_id
             self.gate.plan_accepted(self._plan_id)
-        self.gate.heartbeat(now_s)
-        self.gate.request(v, w, now_s)
+        self.gate.heartbeat(now_s, 0.0, now_s)
+        self.gate.request(v, w, now_s, 0.0, now_s)
         command = self.gate.tick(now_s)
         self.robot.command(command.v_mps, command.w_radps)
         self._note_idle(now_s)
@@ -305,14 +308,23 @@ class Course:
         )
 
     def _feed_gate(self, observation: Observation, now_s: float) -> None:
-        if observation.odometry is not None:
-            self._speed = (observation.odometry.v_mps, observation.odometry.w_radps)
-            self.gate.rolls(self._speed[0])
-            self.gate.sensor("odom", now_s)
-        if observation.scan is not None:
-            self.gate.sensor("scan", now_s)
-        for camera in observation.depths:
-            self.gate.sensor(f"depth/{camera}", now_s)
+        """Tell the gate what its node would: the clock, and of each reading whether it is news and what stands close by."""
+        self.gate.clock(now_s, now_s)
+        odometry = observation.odometry
+        if odometry is not None:
+            self._speed = (odometry.v_mps, odometry.w_radps)
+            x, y, yaw = (float(value) for value in odometry.pose)
+            self.gate.odometry(x, y, yaw, *self._speed, now_s, odometry.stamp_s - now_s, odometry.stamp_s)
+        robot = self.robot.robot
+        scan = observation.scan
+        if scan is not None and self._is_news("scan", scan.stamp_s, shown_by_scan(scan), now_s):
+            self._near.see("scan", points_of_scan(scan, robot), now_s)
+        for camera, depth in observation.depths.items():
+            if self._is_news(f"depth/{camera}", depth.stamp_s, shown_by_depth(depth), now_s):
+                self._near.see(f"depth/{camera}", points_of_depth(depth, robot), now_s)
+
+    def _is_news(self, sensor: str, stamp_s: float, shown: Shown, now_s: float) -> bool:
+        return self.gate.sensor(sensor, now_s, stamp_s - now_s, stamp_s, shown.content, shown.blank)
 
     def _say_what_is_due(self, now_s: float) -> None:
         while self._waiting:

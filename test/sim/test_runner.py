@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,12 +96,53 @@ def test_a_question_is_a_decision_and_moves_nothing(renderer: SceneRenderer) -> 
     assert result.latency_ms["first_motion"] is None
 
 
-def test_driving_into_something_fails_the_episode(renderer: SceneRenderer) -> None:
+def box_ahead(renderer: SceneRenderer, *, near_stop: bool = True) -> Course:
+    """A course towards a box, at its beginning; without the gate's last obstacle stop where that is said."""
     box = [{"id": "a", "kind": "box", "pose": [1.5, 0, 0]}]
-    result = run_episode(make([{"say": "進んで"}], objects=box, decision="act"), Make(SCRIPTS), renderer=renderer)
+    course = Course(make([{"say": "進んで"}], objects=box, decision="act"), Make(SCRIPTS), renderer)
+    if not near_stop:
+        course.gate.near = None
+    return course
+
+
+def test_driving_into_something_fails_the_episode(renderer: SceneRenderer) -> None:
+    course = box_ahead(renderer, near_stop=False)
+    while not course.over:
+        course.period()
+    result = course.result()
     assert result.contacts == 1
     assert result.decision_right
     assert not result.goal_reached
+
+
+def test_what_stands_close_ahead_stops_the_robot_though_the_agent_drives_on(renderer: SceneRenderer) -> None:
+    course = box_ahead(renderer)
+    while not course.over:
+        course.period()
+    front_m = course.robot.truth().pose[0] + course.robot.robot.front_m
+    assert course.result().contacts == 0
+    assert 0.9 < front_m < 1.5
+
+
+@pytest.mark.parametrize("sensor", ["scan", "depth"])
+def test_a_frozen_sensor_stops_the_robot_though_its_stamps_are_fresh(renderer: SceneRenderer, sensor: str) -> None:
+    course = Course(make([{"say": "進んで"}]), Make(SCRIPTS), renderer)
+    observe, kept = course.robot.observe, []
+
+    def frozen(now_s: float) -> Observation:
+        seen = observe(now_s)
+        if seen.scan is not None and seen.depths and not kept:
+            kept.append(seen)
+        if sensor == "scan" and seen.scan is not None:
+            return replace(seen, scan=replace(kept[0].scan, stamp_s=seen.scan.stamp_s))
+        if sensor == "depth" and seen.depths:
+            return replace(seen, depths={n: replace(kept[0].depths[n], stamp_s=d.stamp_s) for n, d in seen.depths.items()})
+        return seen
+
+    course.robot.observe = frozen  # type: ignore[method-assign]
+    while course.robot.time_s < 2.0:
+        course.period()
+    assert abs(course.robot.truth().velocity[0]) < 0.05
 
 
 def test_a_stop_word_stops_the_robot_though_the_agent_drives_on_until_another_plan(renderer: SceneRenderer) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jpai_agent.assurance import audit_app, certify_app
+from jpai_agent.keyring import keys_app
 
 app = typer.Typer(
     name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 app.add_typer(audit_app, name="audit")
 app.add_typer(certify_app, name="certify")
+app.add_typer(keys_app, name="keys")
 
 World = Annotated[str, typer.Option(help="World to run in.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
@@ -261,7 +263,9 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
        model: Model = None, domain: Annotated[int | None, typer.Option(help="ROS domain id.")] = None,
        world: Annotated[str, typer.Option(help="With `robot`: where it works; the world of the robot when left out.")] = "",
        certificate: Annotated[Path | None, typer.Option(help="With `robot`: what it may be armed under; ROBOT.certificate.json "
-                                                             "when left out.")] = None) -> None:
+                                                             "when left out.")] = None,
+       model_server: Annotated[str, typer.Option(help="Ask the model server at this address, tcp://HOST:PORT, and start none; "
+                                                      "beyond this machine with keys (jpai keys).")] = "") -> None:
     """Start the ROS 2 graph with a simulated robot (the cart in the yard, the car in town), or on a real one; Ctrl-C stops it.
 
     A real robot needs a certificate for exactly what runs (jpai certify); then a person arms it: service /jpai/gate/arm.
@@ -270,6 +274,7 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
     from jpai_agent.playing import check_model
     from jpai_agent.record.certificate import CertificateError, permit
     from jpai_agent.vlm import default_model_dir
+    from jpai_agent.vlm.keys import stays_here
     from jpai_agent.world.known import WORLDS, robot_for
     from jpai_agent.world.map import load_map
     from jpai_agent.world.robot import load_robot
@@ -281,7 +286,11 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
             what = world or WORLDS.get(robot, "")
             options |= {"simulated": False, "certificate": str((certificate or Path(f"{robot}.certificate.json")).resolve())}
         load_map(what), load_robot(robot or robot_for(what))
-        _with_model(lambda: check_model(model))
+        if model_server:
+            stays_here(model_server)
+            options["model_server"] = model_server
+        else:
+            _with_model(lambda: check_model(model))
         if "certificate" in options:
             permit(Path(options["certificate"]), robot, what, model or default_model_dir())
         code = graph.up(what, robot, domain_id=domain, tell=typer.echo, **options)

@@ -22,7 +22,7 @@ from typing import IO
 from jpai_agent.record.audit import audit_path
 from jpai_agent.world.known import robot_for
 from jpai_agent.world.objects import LANDMARKS
-from jpai_agent.world.paths import STATE_VARIABLE, resource
+from jpai_agent.world.paths import STATE_VARIABLE, resource, state_dir
 
 Value = bool | int | float | str
 
@@ -98,6 +98,7 @@ def processes(
     seed: int = 0,
     model: str = "",
     vlm_endpoint: str = "",
+    model_server: str = "",
     image_rate_hz: float = 0.0,
     record: str = "",
     audit: str = "",
@@ -115,13 +116,14 @@ def processes(
         seed: Of the simulated noise.
         model: Folder of the model; empty for the one that comes with the package.
         vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
+        model_server: Address of a model server that runs already, here or elsewhere: it is asked, and none is started.
         image_rate_hz: Colour frames that the simulator gives unasked.
         record: An empty folder for the record of the run; none is kept when left out.
         audit: The audit log; that of the user when left out.
         certificate: The file under which a person may arm the gate where the robot is not simulated, and which model it is for.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
-    endpoint = vlm_endpoint or default_endpoint()
+    endpoint = model_server or vlm_endpoint or default_endpoint()
     common: dict[str, Value] = {"world": world, "robot": robot or robot_for(world), "use_sim_time": simulated}
     if scene_file or simulated:
         common["landmarks"] = landmarks(Path(scene_file) if scene_file else demo_scene(world))
@@ -140,8 +142,11 @@ def processes(
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
         node("executor_node", audit_file=audit_file),
-        node("agent_node", vlm_endpoint=endpoint, record=record, audit_file=audit_file, certificate=certificate),
+        node("agent_node", vlm_endpoint=endpoint, vlm_keys=str(state_dir()), record=record, audit_file=audit_file,
+             certificate=certificate),
     ]
+    if model_server:
+        graph = [process for process in graph if process.name != "vlm_server"]
     if simulated:
         # the simulator makes the clock: it does not follow it
         graph.insert(

@@ -14,6 +14,7 @@ ARGUMENTS = {
     "scene_file": ("", "An episode's scene as a JSON file, for the simulator and for the landmarks of the map"),
     "seed": ("0", "Noise of the simulated sensors"),
     "model": ("", "Folder of the model; empty for the one of the package"),
+    "model_server": ("", "Address of a model server that runs already; empty: one is started"),
     "certificate": ("", "What a robot that is not simulated may be armed under (jpai certify)"),
     "autostart": ("true", "Nodes configure and activate themselves; false: a lifecycle manager does"),
 }
@@ -30,6 +31,7 @@ def actions(context):
         scene_file=given["scene_file"],
         seed=int(given["seed"]),
         model=given["model"],
+        model_server=given["model_server"],
         certificate=given["certificate"],
     )
     result = []

@@ -111,6 +111,15 @@ def test_every_node_is_told_the_same_landmarks_with_and_without_a_simulator():
     assert all("landmarks" not in p.parameters for p in processes("street", simulated=False))
 
 
+def test_a_model_server_that_runs_elsewhere_is_asked_and_none_is_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path))
+    graph = {process.name: process for process in processes(model_server="tcp://192.0.2.1:5555")}
+    assert "vlm_server" not in graph
+    assert graph["agent_node"].parameters["vlm_endpoint"] == "tcp://192.0.2.1:5555"
+    # also where a simulated robot keeps its own state elsewhere
+    assert graph["agent_node"].parameters["vlm_keys"] == str(tmp_path)
+
+
 def test_the_street_is_launched_as_the_same_graph():
     text = (ROOT / "launch" / "street.launch.py").read_text(encoding="utf-8")
     ast.parse(text)

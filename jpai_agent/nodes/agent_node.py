@@ -25,6 +25,7 @@ from jpai_agent.control import Program
 from jpai_agent.language import InstructionError, failure, normalise, plan_reply, stop_word
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import GraphNode, run, stamp_of
+from jpai_agent.nodes.recording import record_gate
 from jpai_agent.nodes.remote import RemoteCamera, RemoteExecutor, RemotePerception, RemoteTwin
 from jpai_agent.nodes.turns import Turn, Turns
 from jpai_agent.plan import ActionPlan, PlanError, parse_plan
@@ -61,8 +62,8 @@ OWN_STOP = "agent: "
 class Model:
     """The model server, and why it gave no plan when it gave none."""
 
-    def __init__(self, endpoint: str, timeout_s: float, camera: RemoteCamera, certified: str = "") -> None:
-        self._client = VlmClient(endpoint or None, timeout_s)
+    def __init__(self, endpoint: str, timeout_s: float, camera: RemoteCamera, certified: str = "", keys: str = "") -> None:
+        self._client = VlmClient(endpoint or None, timeout_s, state=Path(keys) if keys else None)
         self._camera = camera
         self._certified = certified
         self.name = "server"
@@ -135,13 +136,15 @@ class GraphAgent(Agent):
 class AgentNode(GraphNode):
     """One thread spins the node, one drives the agent at the control rate; what comes in is handed over in a queue.
 
-    Parameters: `vlm_endpoint` (ZeroMQ address of the model server), `vlm_timeout_s`, `record` (an empty folder for the
+    Parameters: `vlm_endpoint` (ZeroMQ address of the model server), `vlm_keys` (folder of the state, with the keys that it is
+    asked with where it is beyond this machine; "": the user's), `vlm_timeout_s`, `record` (an empty folder for the
     run's record; "": none is kept), `certificate` (its file: no other model than the one that it names may plan; "": any may).
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("agent_node", **options)
         self._endpoint: str = self.declare_parameter("vlm_endpoint", "").value
+        self._keys: str = self.declare_parameter("vlm_keys", "").value
         self._timeout_s: float = self.declare_parameter("vlm_timeout_s", 5.0).value
         self._record: str = self.declare_parameter("record", "").value
         self._recorder: RunRecorder | None = None
@@ -155,11 +158,12 @@ class AgentNode(GraphNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the agent and announce what it hears and says."""
         self._camera = RemoteCamera(self)
-        self._model = Model(self._endpoint, self._timeout_s, self._camera, self._certified_model())
+        self._model = Model(self._endpoint, self._timeout_s, self._camera, self._certified_model(), self._keys)
         self._turns = Turns(lambda: self._model.code, lambda: self._model.sha256)
         observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish]
         if self._record:
             self._recorder = RunRecorder(self._record, self.robot, self.world_map, pictures=False)
+            record_gate(self, self._recorder)
             observers.append(self._recorder)
         self._agent = GraphAgent(self, self._model, self._camera, observers, self._audit)
         self._plans = self.create_lifecycle_publisher(Plan, topics.PLAN, topics.LATCHED)

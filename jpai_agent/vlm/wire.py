@@ -1,13 +1,15 @@
 """Messages between the model server and its clients: JSON headers and raw frames, checked field by field on arrival.
 
-    client → server   [header, frame, frame ...]   header: {"v", "id", "kind": "plan" | "ping", "budget_s", "request"}
-    server → client   [header]                     header: {"v", "id", "kind": "answer" | "error" | "pong", ...}
+    client → server   length, header, frames   {"v", "id", "kind": "plan" | "ping", "budget_s", "request", "frames": sizes}
+    server → client   header                   {"v", "id", "kind": "answer" | "error" | "pong", ...}
+
+Each is one ZeroMQ part; the length of the request's header is four bytes, the highest first.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,10 +19,11 @@ import numpy as np
 
 from jpai_agent.vlm.backend import ERROR_CODES, Exchange, PlanAnswer, PlanRequest, VlmError
 
-VERSION = 1
+VERSION = 2
 REQUEST_MAX_BYTES = 64 << 20
-ANSWER_MAX_BYTES = 1 << 20
+ANSWER_MAX_BYTES = 256 << 10
 FRAMES_MAX = 8
+TEXT_CHARS, NAME_CHARS, ID_CHARS, TIMINGS_MAX = 64 << 10, 200, 64, 32
 
 
 def default_endpoint() -> str:
@@ -39,9 +42,30 @@ def load(data: bytes) -> dict[str, Any]:
         header = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise VlmError("bad_request", f"header is no JSON: {error}") from error
-    if not isinstance(header, dict) or header.get("v") != VERSION or not isinstance(header.get("id"), str):
+    if not isinstance(header, dict) or header.get("v") != VERSION:
         raise VlmError("bad_request", f"header is not of version {VERSION}")
+    if not isinstance(header.get("id"), str) or len(header["id"]) > ID_CHARS:
+        raise VlmError("bad_request", f"id {header.get('id')!r:.50}")
     return header
+
+
+def join(header: Mapping[str, Any], frames: Sequence[bytes]) -> bytes:
+    """A request's header and frames as one message."""
+    head = dump({**header, "frames": [len(frame) for frame in frames]})
+    return b"".join((len(head).to_bytes(4, "big"), head, *frames))
+
+
+def split(data: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+    """A request's header and frames. Raises VlmError("bad_request") for anything else."""
+    begin = 4 + int.from_bytes(data[:4], "big")
+    header = load(data[4:begin])
+    sizes, rest = header.get("frames"), memoryview(data)[begin:]
+    if not isinstance(sizes, list) or len(sizes) > FRAMES_MAX or not all(type(size) is int and size >= 0 for size in sizes):
+        raise VlmError("bad_request", f"frames: {sizes!r:.100}")
+    if sum(sizes) != len(rest):
+        raise VlmError("bad_request", f"{sum(sizes)} bytes of frames announced, {len(rest)} came")
+    ends = list(itertools.accumulate(sizes, initial=0))
+    return header, [rest[i:j] for i, j in itertools.pairwise(ends)]
 
 
 def pack_request(request: PlanRequest) -> tuple[dict[str, Any], list[bytes]]:
@@ -55,7 +79,7 @@ def pack_request(request: PlanRequest) -> tuple[dict[str, Any], list[bytes]]:
     return body, [np.ascontiguousarray(image, dtype=np.uint8).tobytes() for image in request.images.values()]
 
 
-def unpack_request(body: Any, frames: Sequence[bytes]) -> PlanRequest:
+def unpack_request(body: Any, frames: Sequence[bytes | memoryview]) -> PlanRequest:
     """The request again. Raises VlmError("bad_request") when a field is missing or of the wrong kind."""
     try:
         described = body["frames"]
@@ -83,24 +107,56 @@ def unpack_answer(header: Mapping[str, Any]) -> PlanAnswer:
         code, message = header.get("code"), header.get("message")
         raise VlmError(code if code in ERROR_CODES else "model_unavailable", f"model server: {message!s:.500}")
     try:
+        if header.get("kind") != "answer":
+            raise ValueError(f"kind {header.get('kind')!r:.50}")
         body = header["answer"]
-        answer = PlanAnswer(
-            body["text"], _share(body["confidence"]), {str(k): float(v) for k, v in body["timings_ms"].items()},
-            int(body["prompt_tokens"]), int(body["answer_tokens"]), str(body["model"]),
+        if len(body["timings_ms"]) > TIMINGS_MAX:
+            raise ValueError(f"{len(body['timings_ms'])} timings")
+        return PlanAnswer(
+            _text(body["text"], TEXT_CHARS), _share(body["confidence"]),
+            {_text(part, NAME_CHARS): _number(ms) for part, ms in body["timings_ms"].items()},
+            _count(body["prompt_tokens"]), _count(body["answer_tokens"]), _text(body["model"], NAME_CHARS),
             _share(body.get("probability")), _share(body.get("decision_probability")))
-        if header["kind"] != "answer" or not isinstance(answer.text, str):
-            raise ValueError(f"kind {header['kind']!r}")
-        if not all(map(math.isfinite, answer.timings_ms.values())):
-            raise ValueError(f"timings {answer.timings_ms}")
-        return answer
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise VlmError("model_unavailable", f"the model server's answer is none: {error!r}") from error
+        raise VlmError("model_unavailable", f"the model server's answer is none: {error!r:.500}") from error
+
+
+def unpack_pong(header: Mapping[str, Any]) -> dict[str, Any]:
+    """A server's heartbeat: model, sha256, queue, working_s. Raises VlmError("model_unavailable") for anything else."""
+    try:
+        if header.get("kind") != "pong":
+            raise ValueError(f"kind {header.get('kind')!r:.50}")
+        return {"model": _text(header["model"], NAME_CHARS), "sha256": _text(header["sha256"], NAME_CHARS),
+                "queue": _count(header["queue"]), "working_s": _number(header["working_s"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise VlmError("model_unavailable", f"the model server's heartbeat is none: {error!r:.500}") from error
+
+
+def _text(value: Any, most: int) -> str:
+    """A text of so many characters at most, that can be written down again."""
+    if not isinstance(value, str) or len(value) > most:
+        raise ValueError(f"{value!r:.50} is no text of up to {most} characters")
+    value.encode()
+    return value
+
+
+def _number(value: Any) -> float:
+    """A finite number that is not negative."""
+    if type(value) not in (int, float) or not 0 <= value < 1e12:
+        raise ValueError(f"{value!r:.50} is no number of 0 or more")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r:.50} is no count")
+    return int(_number(value))
 
 
 def _share(value: Any) -> float | None:
     """A number of 0..1, or None for one that is not known."""
     if value is None:
         return None
-    if not 0.0 <= float(value) <= 1.0:
+    if not _number(value) <= 1.0:
         raise ValueError(f"{value} is no share")
     return float(value)

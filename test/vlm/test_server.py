@@ -70,8 +70,8 @@ def lying(answer):
     def run():
         while not stop.is_set():
             if router.poll(20):
-                peer, header, *_ = router.recv_multipart()
-                for parts in answer(wire.load(header)["id"]):
+                peer, request = router.recv_multipart()
+                for parts in answer(wire.split(request)[0]["id"]):
                     router.send_multipart([peer, *parts])
 
     thread = threading.Thread(target=run)
@@ -203,6 +203,16 @@ LIES = {
     "likely beyond one": lambda identity: header(identity, kind="answer", answer={**RIGHT, "probability": -0.1}),
     "timings": lambda identity: header(identity, kind="answer", answer={**RIGHT, "timings_ms": [1]}),
     "an error of its own": lambda identity: header(identity, kind="error", code="rm -rf", message={"a": 1}),
+    "endless": lambda identity: header(identity, kind="answer", answer={**RIGHT, "prompt_tokens": float("inf")}),
+    "endless digits": lambda identity: [[wire.dump({"id": identity, "kind": "answer", "answer": RIGHT}).replace(
+        b'"prompt_tokens": 1', b'"prompt_tokens": 1' + b"0" * 400)]],
+    "half a character": lambda identity: [[wire.dump(
+        {"id": identity, "kind": "answer", "answer": {**RIGHT, "model": "@"}}).replace(b"@", rb"\ud800")]],
+    "a long name": lambda identity: header(identity, kind="answer", answer={**RIGHT, "model": "x" * 100_000}),
+    "a long text": lambda identity: header(identity, kind="answer", answer={**RIGHT, "text": "x" * 100_000}),
+    "many timings": lambda identity: header(
+        identity, kind="answer", answer={**RIGHT, "timings_ms": {str(i): 1.0 for i in range(5_000)}}),
+    "many parts, the last one empty": lambda identity: [[*header(identity, kind="answer", answer=RIGHT)[0] * 3, b""]],
     "too large": lambda identity: [[b"x" * (wire.ANSWER_MAX_BYTES + 1)]],
 }
 
@@ -220,12 +230,20 @@ def test_a_lying_server_is_a_typed_error_by_the_deadline(lie):
         [b""],
         [b"{}"],
         [b"\xff"],
-        [b"[" * 100_000],
-        [wire.dump({"id": "1", "kind": "plan", "budget_s": 5, "request": None})],
-        [wire.dump({"id": "1", "kind": "plan", "budget_s": 5, "request": {"frames": [{}]}}), b"x"],
-        [wire.dump({"id": "1", "kind": "plan", "budget_s": "x"})],
-        [wire.dump({"id": "1", "kind": "drop tables"})],
-        [wire.dump({"id": 1, "kind": "ping"})],
+        [b"\xff\xff\xff\xff{}"],
+        [bytes(4) + b"[" * 100_000],
+        [b"\x00\x01\x86\xa0" + b"[" * 100_000],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 5, "request": None}, [])],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 5, "request": {"frames": [{}]}}, [b"x"])],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 5, "request": {}}, [b"x"]) + b"more"],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 5, "request": {}}, [b"x"]), b"part"],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 5, "request": {}}, [b"x"] * 9)],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": "x"}, [])],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": 10**400}, [])],
+        [wire.join({"id": "1", "kind": "plan", "budget_s": float("nan")}, [])],
+        [wire.join({"id": "1", "kind": "drop tables"}, [])],
+        [wire.join({"id": 1, "kind": "ping"}, [])],
+        [wire.join({"id": "1" * 10_000, "kind": "ping"}, [])],
     ],
 )
 def test_a_client_that_sends_garbage_does_not_harm_the_server(parts):

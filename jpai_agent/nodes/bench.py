@@ -134,7 +134,7 @@ class Bench(ABC):
 
     def standstill(self, commands: Sequence[tuple[float, float, float]], begun_s: float, hold_s: float,
                    within_s: float) -> float | None:
-        """Seconds from `begun_s` until the motors got zero for good: nothing else comes for `hold_s` after it.
+        """Seconds from `begun_s` until the motors got zero for good: nothing else comes for `hold_s` after it, nor from now on.
 
         Args:
             commands: What the motors get (when, v, w), growing. A last one that is not zero counts until the driver takes it
@@ -147,7 +147,8 @@ class Bench(ABC):
                 return commands[0][0] if commands else begun_s
             return commands[moving + 1][0] if moving + 1 < len(commands) else commands[moving][0] + DRIVER_TIMEOUT_S
 
-        if not self.run(lambda: time.monotonic() - max(stood_s(), begun_s) >= hold_s, within_s + hold_s):
+        watched_s = time.monotonic()
+        if not self.run(lambda: time.monotonic() - max(stood_s(), watched_s) >= hold_s, within_s + hold_s):
             return None
         return max(0.0, stood_s() - begun_s)
 

@@ -61,13 +61,21 @@ def test_a_summary_counts_by_fault_and_keeps_the_longest():
 def test_standstill_begins_with_the_zero_that_lasts(commands, took_s):
     begun_s = time.monotonic() - 10.0
     given = [(begun_s + at_s, v, 0.0) for at_s, v in commands]
-    at_once = SimpleNamespace(run=lambda until, within_s: until())
-    assert Bench.standstill(at_once, given, begun_s, 0.4, 1.0) == pytest.approx(took_s, abs=1e-6)
+    in_time = SimpleNamespace(run=lambda until, within_s: True)
+    assert Bench.standstill(in_time, given, begun_s, 0.4, 1.0) == pytest.approx(took_s, abs=1e-6)
 
 
-def test_what_moves_on_never_stands():
-    at_once = SimpleNamespace(run=lambda until, within_s: until())
-    assert Bench.standstill(at_once, [(time.monotonic(), 1.0, 0.0)], time.monotonic() - 1.0, 0.4, 1.0) is None
+def test_what_moves_on_or_has_not_been_watched_yet_does_not_stand(monkeypatch):
+    now_s = iter((100.0, 100.3, 100.5, 100.9))
+    monkeypatch.setattr("jpai_agent.nodes.bench.time", SimpleNamespace(monotonic=lambda: next(now_s)))
+    stands = []
+    watched = SimpleNamespace(run=lambda until, within_s: stands.extend(until() for _ in range(3)) or stands[-1])
+    assert Bench.standstill(watched, [(90.0, 1.0, 0.0), (91.0, 0.0, 0.0)], 90.0, 0.4, 1.0) == 1.0
+    assert stands == [False, True, True]
+    given = [(100.0, 1.0, 0.0)]
+    now_s = iter((100.0, 100.8, 100.85))
+    late = SimpleNamespace(run=lambda until, within_s: until() or until())
+    assert Bench.standstill(late, given, 90.0, 0.4, 1.0) is None
 
 
 class Made:

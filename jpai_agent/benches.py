@@ -6,11 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "latency")
+BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency")
 
 
-def run(what: str, model_dir: Path | None = None, robot: str = "cart") -> dict[str, Any]:
-    """The figures of a bench; robot is for the rehearsal. Raises ValueError for an unknown one."""
+def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False) -> dict[str, Any]:
+    """The figures of a bench. Raises ValueError for an unknown one.
+
+    Args:
+        robot: For the rehearsal and for stopping. n: samples of stop, stopping and latency; 0: as many as each has. idle: model
+            and twin are at rest while stops are timed.
+    """
     if what == "model":
         from jpai_agent.vlm import load_backend
         from jpai_agent.vlm.bench import bench
@@ -34,14 +39,19 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart") -> dict[s
         from jpai_agent.nodes.latency import measure
         from jpai_agent.sim.report import machine
 
-        what = "a stop word or an e-stop to the first zero on /cmd_vel, the graph running, model and twin busy"
-        return {"what": what, **measure(), "machine": machine()}
+        beside = "at rest" if idle else "busy"
+        what = f"a stop word or an e-stop to the first zero on /cmd_vel, the graph running, model and twin {beside}"
+        return {"what": what, **measure(n or 500, busy=not idle), "machine": machine()}
+    if what == "stopping":
+        from jpai_agent.sim.stopping import bench_stopping
+
+        return bench_stopping(robot, n or 50)
     if what == "latency":
         from jpai_agent.nodes.losses import measure_losses
         from jpai_agent.sim.report import machine
 
         what = "a stop, or the loss of what the gate needs, to the first zero on /cmd_vel; the gate's process with a stand-in"
-        return {"what": what, **measure_losses(), "machine": machine()}
+        return {"what": what, **(measure_losses(n, n) if n else measure_losses()), "machine": machine()}
     raise ValueError(f"unknown bench {what!r}; known: episodes, {', '.join(BENCHES)}")
 
 

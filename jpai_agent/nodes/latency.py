@@ -1,7 +1,7 @@
-"""Measure how long a stop takes: from a stop word, or the e-stop, to the first zero on /cmd_vel, while the graph is busy.
+"""Measure how long a stop takes: from a stop word, or the e-stop, to the first zero on /cmd_vel, the graph busy or at rest.
 
 The whole graph runs; only the executor's requests are led aside, so that the bench can keep the robot turning on the spot
-without a rehearsal for every sample. Meanwhile the model plans and the twin rehearses without a pause.
+without a rehearsal for every sample. Meanwhile the model plans and the twin rehearses without a pause, unless it is to be idle.
 """
 
 from __future__ import annotations
@@ -135,11 +135,12 @@ class _Driver:
         self.context.try_shutdown()
 
 
-def busy_graph(domain_id: int, *, model: str = "", vlm: Process | None = None, **options: Any) -> tuple[Process, ...]:
+def bench_graph(domain_id: int, *, busy: bool = True, model: str = "", vlm: Process | None = None,
+                **options: Any) -> tuple[Process, ...]:
     """The graph with the executor's requests led aside, and the load beside it.
 
     Args:
-        vlm: In place of the model server. options: as for `graph.processes`.
+        busy: With the load. vlm: In place of the model server. options: as for `graph.processes`.
     """
     endpoint = default_endpoint(domain_id)
     aside = ((topics.CMD_VEL_REQUEST, "/bench/unused_request"), (topics.EXECUTOR_STATUS, "/bench/unused_status"))
@@ -148,26 +149,30 @@ def busy_graph(domain_id: int, *, model: str = "", vlm: Process | None = None, *
         if process.name == "vlm_server" and vlm is not None:
             process = vlm
         graph.append(replace(process, remappings=aside) if process.name == "executor_node" else process)
-    return (*graph, Process("load", "jpai_agent.nodes.latency", node=False, arguments=("--load", endpoint)))
+    load = Process("load", "jpai_agent.nodes.latency", node=False, arguments=("--load", endpoint))
+    return (*graph, load) if busy else tuple(graph)
 
 
 def measure(
     samples: int = 500,
     seed: int = 0,
     *,
+    busy: bool = True,
     domain_id: int | None = None,
     log_dir: Path | None = None,
     graph: Sequence[Process] | None = None,
     tell: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """Bring the graph up under load and stop the robot `samples` times, half by word and half by e-stop.
+    """Bring the graph up and stop the robot `samples` times, half by word and half by e-stop.
 
     Args:
-        seed: Of the moments at which the stops come. graph: by default `busy_graph` with the package's model.
+        seed: Of the moments at which the stops come. busy: under the load of model and twin. graph: by default `bench_graph`
+            with the package's model.
         tell: Called with the number of samples done.
 
     Returns:
-        For "stop_word", "estop" and "all": n, p50_ms, p99_ms, max_ms; "load": plans and rehearsals done meanwhile.
+        For "stop_word", "estop" and "all": n, p50_ms, p99_ms, max_ms; "load": plans and rehearsals done meanwhile; "moved_after":
+        samples after which the motors got more than zero before a person or another plan had released the gate.
 
     Raises:
         GraphError, RuntimeError: The graph does not come up, or the robot does not move or stop.
@@ -176,15 +181,17 @@ def measure(
     rng = np.random.default_rng(seed)
     log_dir = log_dir or Path(tempfile.mkdtemp(prefix="jpai-latency-"))
     taken: dict[str, list[float]] = {"stop_word": [], "estop": []}
+    moved_after = 0
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     before_priority = os.getpriority(os.PRIO_PROCESS, 0)
-    with Supervisor(graph or busy_graph(domain), domain_id=domain, log_dir=log_dir, tell=lambda line: None) as supervisor:
+    graph = bench_graph(domain, busy=busy) if graph is None else graph
+    with Supervisor(graph, domain_id=domain, log_dir=log_dir, tell=lambda line: None) as supervisor:
         supervisor.wait_ready()
         # once the graph has its own priorities, the clock in hand must not wait either
         raise_priority()
         driver = _Driver(domain)
         try:
-            if not driver.spin(lambda: driver.load, 30.0):
+            if busy and not driver.spin(lambda: driver.load, 30.0):
                 raise RuntimeError("the load does not begin")
             before = dict(driver.load)
             stops = {
@@ -194,6 +201,7 @@ def measure(
             for index in range(samples):
                 name = ("stop_word", "estop")[index % 2]
                 taken[name].append(driver.sample(stops[name], float(rng.uniform(0.0, 0.1))))
+                moved_after += driver.turning > 0
                 driver.release()
                 tell(index + 1)
             load = {key: driver.load[key] - before.get(key, 0) for key in driver.load}
@@ -201,7 +209,8 @@ def measure(
             driver.close()
             raise_priority(before_priority)
     both = [*taken["stop_word"], *taken["estop"]]
-    return {name: _summary(values) for name, values in (*taken.items(), ("all", both))} | {"load": load}
+    figures = {name: _summary(values) for name, values in (*taken.items(), ("all", both))}
+    return figures | {"load": load, "moved_after": moved_after}
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, float]:
@@ -265,11 +274,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jpai_agent.nodes.latency", description=__doc__)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--idle", action="store_true", help="without the load of model and twin")
     parser.add_argument("--load", metavar="ENDPOINT", help="be the load beside the graph (internal)")
     options = parser.parse_args(arguments)
     if options.load:
         return run_load(options.load)
-    print(json.dumps(measure(options.samples, options.seed), indent=2))
+    print(json.dumps(measure(options.samples, options.seed, busy=not options.idle), indent=2))
     return 0
 
 

@@ -15,8 +15,8 @@ from jpai_agent.world.robot import load_robot
 
 # free ways to drive along, straight and long enough (x, y, heading_deg; map frame)
 STARTS = {"cart": (-3.0, 0.0, 0.0), "car": (78.5, -30.0, 90.0)}
-# m/s and the longest way in m; of the car, v²/2a at the 6 m/s² that it must brake with, and a metre
-BARS_M = {"cart": {0.5: 0.20, 1.2: 0.60}, "car": {8.0: 6.33}}
+# by speed in m/s, the longest way in m where there is a bar
+BARS_M: dict[str, dict[float, float | None]] = {"cart": {0.5: 0.20, 1.2: 0.60}, "car": {8.0: None}}
 TICK_STEPS = 2
 CRUISE_S = 0.6
 STANDS_MPS = 0.01
@@ -44,7 +44,7 @@ def bench_stopping(robot: str = "cart", n: int = 50, seed: int = 0, message_s: f
         ways = stops[:, 0]
         figures[f"{speed_mps:g}"] = {
             "n": n, "p50_m": round(float(np.median(ways)), 3), "max_m": round(float(ways.max()), 3), "bar_m": bar_m,
-            "from_mps": [round(float(v), 3) for v in (stops[:, 1].min(), stops[:, 1].max())], "met": bool(ways.max() <= bar_m)}
+            "from_mps": [round(float(v), 3) for v in (stops[:, 1].min(), stops[:, 1].max())], "met": bar_m is None or bool(ways.max() <= bar_m)}
     what = f"way of the {robot} in MuJoCo from the e-stop message to standstill, zero {1000 * message_s:.0f} ms after it"
     return {"what": what, "from_mps": figures, "machine": machine()}
 

@@ -1,7 +1,12 @@
-"""A tiny Florence-2 with random weights, and the model folder that the export makes of it."""
+"""A tiny Florence-2 with random weights, the model folder that the export makes of it, and this folder's helper modules."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm import PlanRequest

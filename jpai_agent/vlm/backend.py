@@ -16,7 +16,7 @@ FLAT_STD = 0.75  # of 255: a frame of one colour shows nothing either; sensor no
 
 ERROR_CODES = (
     "model_missing", "model_altered", "model_unavailable", "model_timeout", "model_busy", "plan_error", "too_long",
-    "empty", "image_missing", "image_size", "image_encoding", "image_black", "bad_request",
+    "empty", "image_missing", "image_size", "image_encoding", "image_black", "bad_request", "policy", "unrecorded",
 )
 
 

@@ -1,0 +1,210 @@
+"""Ask a server with an OpenAI-compatible route for plans: vLLM, SGLang, llama-server, Ollama, a cloud, `jpai serve`.
+
+What it answers is held to the plan language like any other model's answer; what a schema, a key or a promise of the server is
+worth makes no difference to that.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+
+from jpai_agent.plan import PlanError, SkillSpec, json_schema, parse_plan
+from jpai_agent.skills import skills_for
+from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
+from jpai_agent.vlm.http import Call, HttpClient, HttpError
+from jpai_agent.vlm.outgoing import coarse, data_url, even
+from jpai_agent.vlm.prompt import messages
+
+PATH = "/chat/completions"
+ANSWER_CHARS = 16_000
+_CODES = {"timeout": "model_timeout", "policy": "policy", "redirect": "policy", "certificate": "policy",
+          "unrecorded": "unrecorded", "garbled": "model_unavailable", "too_large": "model_unavailable"}
+_STATUS_CODES = {400: "policy", 401: "policy", 403: "policy", 404: "policy", 408: "model_timeout", 413: "policy", 422: "policy",
+                 429: "model_busy", 503: "model_busy", 504: "model_timeout"}
+
+
+class EndpointBackend:
+    """An endpoint of the policy as a model backend. Calls from several threads run beside each other.
+
+    Args:
+        client: With the policy. endpoint: name of the endpoint there.
+        skills: Skills by robot name.
+
+    Raises:
+        PolicyError: The policy has no such endpoint.
+    """
+
+    def __init__(self, client: HttpClient, endpoint: str, *,
+                 skills: Callable[[str], Mapping[str, SkillSpec]] = skills_for) -> None:
+        self.name = endpoint
+        self.endpoint = client.policy.endpoint(endpoint)
+        self._client, self._skills = client, skills
+        self._calls: set[Call] = set()
+        self._lock = threading.Lock()
+
+    def plan(self, request: PlanRequest, deadline_s: float | None = None) -> PlanAnswer:
+        """The endpoint's answer, which `parse_plan` accepts, its points in the project's convention.
+
+        Args:
+            deadline_s: Shorter than the endpoint's own, for a caller who has less time.
+
+        Raises:
+            VlmError: model_timeout, model_busy, model_unavailable, plan_error; policy where a setting at either end is in the
+                way; unrecorded when the audit log cannot be written. `__cause__` is an HttpError where the exchange failed.
+        """
+        request.check()
+        begin = time.perf_counter()
+        call = Call(min(self.endpoint.deadline_s, deadline_s or self.endpoint.deadline_s))
+        shown = self._shown(request)
+        body, classes = self._body(shown)
+        prepared = time.perf_counter()
+        with self._lock:
+            self._calls.add(call)
+        try:
+            with self._client.post(self.name, PATH, body, classes, call) as response:
+                text, usage, first_s = _read(response)
+        except HttpError as error:
+            code = _STATUS_CODES.get(error.status or 0) if error.kind == "status" else _CODES.get(error.kind)
+            raise VlmError(code or "model_unavailable", str(error)) from error
+        finally:
+            with self._lock:
+                self._calls.discard(call)
+        text = self._pointed(text, shown)
+        try:
+            parse_plan(text, self._skills(request.robot), cameras=tuple(shown.images), places=None)
+        except PlanError as error:
+            raise VlmError("plan_error", f"{self.name}: the answer is no plan: {error}") from error
+        ended = time.perf_counter()
+        timings = {"prepare": prepared - begin, "decode": ended - prepared, "total": ended - begin}
+        if first_s is not None:
+            timings["first_token"] = first_s - prepared
+        return PlanAnswer(text, None, {part: 1000 * seconds for part, seconds in timings.items()}, _count(usage, "prompt_tokens"),
+                          _count(usage, "completion_tokens"), f"{self.name}: {self.endpoint.model}")
+
+    def warm(self, request: PlanRequest) -> None:
+        """Nothing: what is not asked does not leave the machine."""
+
+    def cancel(self) -> None:
+        """Call off every request under way; the server sees its connection end, and `plan` raises."""
+        with self._lock:
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+
+    def yen(self, prompt_tokens: float, answer_tokens: float) -> float:
+        """What so many tokens cost there."""
+        prices = self.endpoint.yen_per_1k_prompt_tokens, self.endpoint.yen_per_1k_answer_tokens
+        return (prompt_tokens * prices[0] + answer_tokens * prices[1]) / 1000
+
+    def _shown(self, request: PlanRequest) -> PlanRequest:
+        """What of a request the endpoint is told."""
+        images = dict(request.images) if self.endpoint.frames != "none" else {}
+        if self.endpoint.frames == "coarse":
+            images = {camera: coarse(image) for camera, image in images.items()}
+        if self.endpoint.codec.name == "abs_px":
+            images = {camera: even(image) for camera, image in images.items()}
+        return replace(request, images=images, places=request.places if "maps" in self.endpoint.allow else {})
+
+    def _body(self, request: PlanRequest) -> tuple[bytes, dict[str, int]]:
+        """The request's JSON, and its bytes by data class."""
+        urls = [data_url(image) for image in request.images.values()]
+        body, bare = self._json(request, urls), self._json(replace(request, places={}), urls)
+        said = sum(_size(turn["content"]) for turn in bare["messages"][:-1]) + _size(bare["messages"][-1]["content"][-1]["text"])
+        data = _bytes(body)
+        seen = "faces" if self.endpoint.frames == "clear" else "frames"
+        return data, {"text": said, "maps": max(0, len(data) - len(_bytes(bare))), seen: sum(map(len, urls))}
+
+    def _json(self, request: PlanRequest, urls: Sequence[str]) -> dict[str, Any]:
+        skills = self._skills(request.robot)
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages(request, skills)]
+        turns[-1]["content"] = [*({"type": "image_url", "image_url": {"url": url}} for url in urls), turns[-1]["content"][-1]]
+        body = {"model": self.endpoint.model, "messages": turns, "temperature": 0, "max_tokens": self.endpoint.max_tokens,
+                "stream": self.endpoint.stream, **self.endpoint.extra}
+        if self.endpoint.stream:
+            body["stream_options"] = {"include_usage": True}
+        if self.endpoint.json_schema:
+            schema = json_schema(skills, list(request.images), list(request.places))
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema}}
+        return body
+
+    def _pointed(self, text: str, request: PlanRequest) -> str:
+        """The answer with its points in the project's convention; what is no JSON is left as it is."""
+        if self.endpoint.codec.name == "xy1000" or not request.images:
+            return text
+        try:
+            bare = json.dumps(json.loads(text, object_pairs_hook=_once), ensure_ascii=False, separators=(",", ":"))
+        except (ValueError, RecursionError):
+            return text
+        height, width = next(iter(request.images.values())).shape[:2]
+        return self.endpoint.codec.rewrite(bare, (width, height))
+
+
+def _bytes(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _size(text: str) -> int:
+    """Bytes that a text takes in the body."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
+def _count(usage: Any, key: str) -> int:
+    value = usage.get(key) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value < 10**9 else 0
+
+
+def _read(response: httpx2.Response) -> tuple[str, Any, float | None]:
+    """The answer's text, its usage, and when its first piece came (perf_counter). Raises HttpError for what is none."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        # some servers do not stream what they were asked to
+        return _read_stream(response) if kind == "text/event-stream" else _read_whole(response)
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise HttpError("garbled", f"its answer is no chat completion: {type(error).__name__}: {error!s:.200}") from error
+
+
+def _read_whole(response: httpx2.Response) -> tuple[str, Any, float | None]:
+    answer = json.loads(response.read())
+    choice = answer["choices"][0]
+    return _whole(choice["message"]["content"], choice.get("finish_reason")), answer.get("usage"), None
+
+
+def _read_stream(response: httpx2.Response) -> tuple[str, Any, float | None]:
+    text, usage, reason, first_s = "", None, None, None
+    for event in httpx2.EventSource(response):
+        if event.data == "[DONE]":
+            return _whole(text, reason), usage, first_s
+        piece = json.loads(event.data)
+        if "error" in piece:
+            raise ValueError(f"error {piece['error']!r:.200}")
+        usage = piece.get("usage") or usage
+        for choice in piece["choices"][:1]:
+            part = choice["delta"].get("content") or ""
+            if part and first_s is None:
+                first_s = time.perf_counter()
+            text += part
+            reason = choice.get("finish_reason") or reason
+            if len(text) > ANSWER_CHARS:
+                raise ValueError(f"more than {ANSWER_CHARS} characters")
+    raise ValueError("the stream ended before [DONE]")
+
+
+def _whole(text: Any, reason: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"content is {type(text).__name__}, not text")
+    if reason == "length":
+        raise ValueError("the answer was cut off at max_tokens")
+    return text

@@ -25,6 +25,7 @@ from jpai_agent.control import Program
 from jpai_agent.language import InstructionError, failure, normalise, plan_reply, stop_word
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import GraphNode, run, stamp_of
+from jpai_agent.nodes.recording import record_gate
 from jpai_agent.nodes.remote import RemoteCamera, RemoteExecutor, RemotePerception, RemoteTwin
 from jpai_agent.nodes.turns import Turn, Turns
 from jpai_agent.plan import ActionPlan, PlanError, parse_plan
@@ -162,6 +163,7 @@ class AgentNode(GraphNode):
         observers: list[Callable[[Event], Any]] = [self._turns.take, self._publish]
         if self._record:
             self._recorder = RunRecorder(self._record, self.robot, self.world_map, pictures=False)
+            record_gate(self, self._recorder)
             observers.append(self._recorder)
         self._agent = GraphAgent(self, self._model, self._camera, observers, self._audit)
         self._plans = self.create_lifecycle_publisher(Plan, topics.PLAN, topics.LATCHED)

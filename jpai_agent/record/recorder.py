@@ -37,7 +37,7 @@ class RunRecorder:
 
     The folder: `episode.json` (as handed in, with map and robot), `events.jsonl`, `plan.json`, `scene.json` and
     `verdict.json` (arrays, in order of time), `frames/*.png` (as the model got them), `trajectory.csv`, `captions.jsonl`
-    (what a film of it would show in words, from when on), `run.mcap` (events and trajectory as JSON messages), and after
+    (what a film of it would show in words, from when on), `run.mcap` (all of it for Foxglove, see `McapLog`), and after
     `close` `summary.json` and `summary.png`.
 
     Args:
@@ -82,7 +82,7 @@ class RunRecorder:
         self._arrays = {name: JsonArray(self.folder / f"{name}.json") for name in ("plan", "scene", "verdict")}
         self._trajectory = Lines(self.folder / "trajectory.csv")
         self._trajectory.append(",".join(TRAJECTORY))
-        self._mcap = McapLog(self.folder / "run.mcap") if mcap else None
+        self._mcap = McapLog(self.folder / "run.mcap", robot, world_map) if mcap else None
         self._turn, self._step = 0, -1
         self._frames = 0
         self._scene: Scene | None = None
@@ -98,7 +98,9 @@ class RunRecorder:
             line = {"event": type(event).__name__} | self._members(event)
             self._events.append(dump(line))
             if self._mcap is not None:
-                self._mcap.event(event.time_s, line)
+                self._mcap.event(event, line)
+                if isinstance(event, Grounded):
+                    self._mcap.scene(event.time_s, event.scene, event.targets)
             before = (self._captions.lines, self._captions.status)
             self._captions(event)
             if (self._captions.lines, self._captions.status) != before:
@@ -138,9 +140,17 @@ class RunRecorder:
             if self._mcap is not None:
                 cells = (time_s, self._turn, self._step, *map(float, values))
                 self._mcap.trajectory(time_s, dict(zip(TRAJECTORY, jsonable(cells), strict=True)))
+                if scene is not None:
+                    self._mcap.scene(time_s, scene)
             if self._last_xy is not None:
                 self._driven_m += math.dist(self._last_xy, (state.x_m, state.y_m))
             self._last_xy, self._last_s = (state.x_m, state.y_m), max(self._last_s, time_s)
+
+    def gate(self, time_s: float, state: str, reasons: Sequence[str], v_mps: float, w_radps: float) -> None:
+        """Log what the gate gives to the motors, its state and its reasons."""
+        with self._lock:
+            if not self._closed and self._mcap is not None:
+                self._mcap.gate(time_s, state, reasons, v_mps, w_radps)
 
     def close(self, **outcome: Any) -> None:
         """Close the files and write summary.json, with what is told of the outcome, and the picture."""

@@ -23,6 +23,7 @@ REASONS = {
 }
 FINDINGS = {
     "collision": "接触のおそれ",
+    "keep_out": "立ち入り禁止",
     "person_too_close": "人に近すぎ",
     "not_reached": "到達できず",
     "timeout": "時間切れ",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -108,6 +108,9 @@ class EpisodeLog(Protocol):
         truth: tuple[float, float, float] | None = None,
     ) -> None:
         """Record a period."""
+
+    def gate(self, time_s: float, state: str, reasons: Sequence[str], v_mps: float, w_radps: float) -> None:
+        """Record what the gate gives to the motors."""
 
 
 @dataclass(frozen=True)
@@ -271,6 +274,7 @@ class Course:
             self._log_run.tick(
                 now_s, scene, self.agent.perception.robot_state(), (command.v_mps, command.w_radps), (x, y, yaw)
             )
+            self._log_run.gate(now_s, command.state.value, command.reasons, command.v_mps, command.w_radps)
 
     def recording(self) -> Recording:
         """What has truly happened so far."""

@@ -226,12 +226,16 @@ def test_a_log_is_told_of_events_and_periods(renderer: SceneRenderer) -> None:
         def __init__(self) -> None:
             self.events: list[str] = []
             self.rows: list[tuple[Any, ...]] = []
+            self.given: list[tuple[Any, ...]] = []
 
         def __call__(self, event: object) -> None:
             self.events.append(type(event).__name__)
 
         def tick(self, *row: Any) -> None:
             self.rows.append(row)
+
+        def gate(self, *given: Any) -> None:
+            self.given.append(given)
 
     log = Log()
     run_episode(make([{"say": "進んで"}]), Make(SCRIPTS), renderer=renderer, log_run=log)
@@ -242,6 +246,8 @@ def test_a_log_is_told_of_events_and_periods(renderer: SceneRenderer) -> None:
     assert time_s == pytest.approx(3.0, abs=0.11)
     assert command == pytest.approx((0.6, 0.0))
     assert state.x_m == pytest.approx(truth[0], abs=0.1)
+    assert len(log.given) == len(log.rows)
+    assert log.given[60] == (time_s, "open", (), *command)
 
 
 def test_in_the_street_the_map_has_the_landmarks_the_cameras_stream_and_the_rules_are_judged(renderer: SceneRenderer) -> None:

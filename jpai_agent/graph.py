@@ -31,6 +31,8 @@ NICE_HEAVY = 10
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 5.0
 PR_SET_PDEATHSIG = 1
+# enclaves of the nodes lie below this path in a keystore
+ENCLAVES = "/jpai"
 # domains above 101 may collide with ephemeral ports on Linux
 DOMAINS = range(1, 102)
 
@@ -57,11 +59,16 @@ class Process:
     nice: int = 0
     vital: bool = False
 
+    @property
+    def enclave(self) -> str:
+        """Of the node in SROS 2, where security is enabled (ROS_SECURITY_ENABLE)."""
+        return f"{ENCLAVES}/{self.name}"
+
     def command(self) -> list[str]:
         """The command line that starts it."""
         line = [sys.executable, "-m", self.module, *self.arguments]
         if self.node:
-            line += ["--ros-args", "-r", f"__node:={self.name}"]
+            line += ["--ros-args", "-r", f"__node:={self.name}", "--enclave", self.enclave]
             for source, target in self.remappings:
                 line += ["-r", f"{source}:={target}"]
             for name, value in self.parameters.items():

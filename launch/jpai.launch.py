@@ -48,6 +48,7 @@ def actions(context):
                 output="screen",
                 parameters=[{**process.parameters, "autostart": truth["autostart"]}],
                 remappings=list(process.remappings),
+                ros_arguments=["--enclave", process.enclave],
                 prefix=f"nice -n {process.nice}" if process.nice else None,
             )
         )

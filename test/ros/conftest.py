@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ from std_msgs.msg import Bool, String
 
 from jpai_agent.graph import Process, Supervisor, default_endpoint, private_domain, processes
 from jpai_agent.nodes import topics
+from jpai_agent.nodes.enclaves import declared, read_policy
+from jpai_agent.world.paths import resource
 from jpai_agent.world.robot import load_robot
 from jpai_msgs.action import ExecuteInstruction
 from jpai_msgs.msg import GateStatus, Reply, Scene
@@ -165,6 +167,18 @@ class Person:
         self.scene = None
         assert self.until(lambda: self.scene is not None)
         return self.scene.robot.x_m, self.scene.robot.y_m
+
+    def beyond_policy(self, robot: str) -> dict[str, set[str]]:
+        """By node what it declares and its policy does not permit, or the other way round; empty where they are the same."""
+        policy = read_policy(resource("config", "security", f"{robot}.policy.xml"))
+        # for the run's record the agent hears the gate; this graph keeps none
+        agent = policy["agent_node"]
+        policy["agent_node"] = replace(agent, subscribe=agent.subscribe - {topics.GATE_STATUS})
+        found = {}
+        for name in (process.name for process in self.supervisor.graph if process.node):
+            pairs = zip(asdict(declared(self.node, name)).values(), asdict(policy[name]).values(), strict=True)
+            found[name] = set().union(*(is_ ^ may for is_, may in pairs))
+        return {name: names for name, names in found.items() if names}
 
     def close(self) -> None:
         """Leave."""

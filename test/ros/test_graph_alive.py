@@ -190,6 +190,10 @@ def test_bad_instructions_get_a_japanese_answer_and_move_nothing(person, words, 
     assert person.stands()
 
 
+def test_what_the_nodes_declare_is_what_their_policy_permits(person):
+    assert person.until(lambda: not person.beyond_policy("cart"), 30.0), person.beyond_policy("cart")
+
+
 def test_heavy_work_runs_at_lower_priority_than_gate_and_executor(person):
     nice = {name: os.getpriority(os.PRIO_PROCESS, child.pid) for name, child in person.supervisor.running.items()}
     assert nice["twin_node"] > nice["executor_node"]

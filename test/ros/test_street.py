@@ -101,3 +101,7 @@ def test_the_cars_lidar_is_a_cloud_with_its_rows(driver):
     assert driver.until(lambda: clouds)
     assert (clouds[0].height, clouds[0].width, clouds[0].header.frame_id) == (4, 720, "base_link")
     driver.node.destroy_subscription(heard)
+
+
+def test_what_the_nodes_declare_is_what_their_policy_permits(one_person):
+    assert one_person.until(lambda: not one_person.beyond_policy("car"), 30.0), one_person.beyond_policy("car")

@@ -24,7 +24,7 @@ app.add_typer(keys_app, name="keys")
 
 World = Annotated[str, typer.Option(help="World to run in.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
-Model = Annotated[Path | None, typer.Option(help="Model folder; the embedded model when left out.")]
+Model = Annotated[Path | None, typer.Option(help="Model folder, or endpoint:NAME of the policy; the embedded one when left out.")]
 Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
 
@@ -118,6 +118,7 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
     import cv2
 
     from jpai_agent.language import InstructionError, normalise, plan_reply
+    from jpai_agent.outward import Accounts
     from jpai_agent.plan import PlanError, parse_plan
     from jpai_agent.skills import skills_for
     from jpai_agent.vlm import PlanRequest, load_backend
@@ -138,7 +139,7 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
         raise _fail(str(error), 2) from error
     names = {place.id: place.names for place in places.places}
     request = PlanRequest(words, {"front": cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)}, robot or robot_for(world), places=names)
-    answer = _with_model(lambda: load_backend(model).plan(request))
+    answer = _with_model(lambda: load_backend(model, note=Accounts("jpai plan")).plan(request))
     try:
         # a landmark may be named that no map is here to have
         known = (*names, *(LANDMARKS if places.road is not None else ()))

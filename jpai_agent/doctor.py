@@ -30,9 +30,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """All findings."""
+    """All findings. residency: what may go to which endpoint, a row each (`Policy.residency`)."""
 
     findings: list[Finding] = field(default_factory=list)
+    residency: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
@@ -41,12 +42,13 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {"well": self.well, "findings": [asdict(finding) for finding in self.findings]}
+        return {"well": self.well, "findings": [asdict(finding) for finding in self.findings], "residency": self.residency}
 
     def lines(self) -> list[str]:
-        """One line a finding."""
+        """One line a finding, and the table of residency."""
         marks = {True: "良", False: "否", None: "　"}
-        return [f"{marks[finding.well]} {finding.what}: {finding.detail}" for finding in self.findings]
+        told = [f"{marks[finding.well]} {finding.what}: {finding.detail}" for finding in self.findings]
+        return told + _table(self.residency)
 
 
 def examine(model_dir: Path | None = None) -> Report:
@@ -59,7 +61,8 @@ def examine(model_dir: Path | None = None) -> Report:
             report.findings.append(Finding(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             report.findings.append(Finding(name, False, "not installed"))
-    report.findings += [_graphics(), _ros(), _road(), _vehicles(), _font(), _video(), _model(model_dir), network()]
+    report.findings += [_graphics(), _ros(), _road(), _vehicles(), _font(), _video(), _model(model_dir), network(),
+                        *residency(report)]
     return report
 
 
@@ -141,11 +144,44 @@ def _model(model_dir: Path | None) -> Finding:
 
 
 def network() -> Finding:
-    """What would leave this machine: models load from local files and are asked on a local socket, so ROS alone could."""
+    """What ROS would let leave this machine; models load from local files and are asked on a local socket."""
     reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
     peers = os.environ.get("ROS_STATIC_PEERS")
     if reach in (None, "LOCALHOST", "OFF") and not peers:
-        return Finding("leaves this machine", True, f"nothing: models from local files, their server on a local socket, "
-                                                    f"ROS discovery {reach or 'LOCALHOST, as jpai up sets it'}")
+        return Finding("leaves this machine", True, "nothing beyond the policy: models from local files, their server on a "
+                                                    f"local socket, ROS discovery {reach or 'LOCALHOST, as jpai up sets it'}")
     return Finding("leaves this machine", False, f"ROS messages: ROS_AUTOMATIC_DISCOVERY_RANGE is {reach or 'unset'}, "
                                                  f"ROS_STATIC_PEERS {peers or 'unset'}; set the range to LOCALHOST")
+
+
+def residency(report: Report) -> list[Finding]:
+    """What the policy allows; its table goes into the report. Nobody is asked."""
+    from jpai_agent.vlm.policy import PolicyError, load_policy, policy_path
+
+    try:
+        policy = load_policy()
+    except PolicyError as error:
+        return [Finding("policy", False, str(error))]
+    report.residency = policy.residency
+    if not policy.endpoints:
+        return [Finding("policy", True, f"no endpoint, so nothing leaves this machine ({policy_path()})")]
+    return [Finding("policy", None, f"data may go to {', '.join(policy.endpoints)} where a model endpoint:NAME is chosen "
+                                    f"({policy_path()})")]
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """The table of residency, as wide as it needs."""
+    from io import StringIO
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return []
+    table = Table(*rows[0], box=SIMPLE)
+    for row in rows:
+        table.add_row(*({True: "yes", False: "no"}.get(value, value) for value in row.values()))
+    out = StringIO()
+    Console(file=out, width=240).print(table)
+    return [line.rstrip() for line in out.getvalue().splitlines() if line.strip()]

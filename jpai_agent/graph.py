@@ -121,7 +121,7 @@ def processes(
         scene_file: An episode's scene as a JSON file, for the simulator; empty for the demonstration scene. Its landmarks
             go into the map of every node, also without a simulator.
         seed: Of the simulated noise.
-        model: Folder of the model; empty for the one that comes with the package.
+        model: Folder of the model, or endpoint:NAME of the policy; empty for the one that comes with the package.
         vlm_endpoint: ZeroMQ address of the model server; empty for the one of this user and ROS domain.
         model_server: Address of a model server that runs already, here or elsewhere: it is asked, and none is started.
         image_rate_hz: Colour frames that the simulator gives unasked.
@@ -145,7 +145,7 @@ def processes(
         node("gate_node", vital=True, arm_on_start=simulated, hardware=not simulated, certificate=certificate, model=model,
              audit_file=audit_file),
         # the server lowers its own priority
-        Process("vlm_server", "jpai_agent.vlm.server", False, arguments=server_arguments),
+        Process("vlm_server", "jpai_agent.serving", False, arguments=[*server_arguments, "--audit", audit_file]),
         node("perception_node"),
         node("twin_node", nice=NICE_HEAVY),
         node("executor_node", audit_file=audit_file),

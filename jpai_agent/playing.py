@@ -18,6 +18,7 @@ import numpy as np
 from jpai_agent.agent import Agent, AgentConfig
 from jpai_agent.agent.events import Decided, Event, Finished, Heard, Planned, Rehearsed, Replied, StepStarted
 from jpai_agent.graph import demo_scene
+from jpai_agent.outward import Accounts
 from jpai_agent.perception import Perception
 from jpai_agent.record import Captions, RunRecorder, VideoWriter
 from jpai_agent.record import failure_picture as draw_failure
@@ -29,6 +30,7 @@ from jpai_agent.twin.validate import read_plan, validate
 from jpai_agent.twin.verdict import Verdict
 from jpai_agent.vlm import VlmError, default_model_dir, load_backend, read_manifest, verify
 from jpai_agent.vlm.manifest import MANIFEST
+from jpai_agent.vlm.remote import check_endpoint, endpoint_name
 from jpai_agent.world.known import robot_for
 from jpai_agent.world.map import load_map
 from jpai_agent.world.objects import ObjectSpec, footprint, objects_from_dicts
@@ -47,7 +49,7 @@ class ModelAgents:
 
     def __call__(self) -> AgentFactory:
         """Load the model. Raises VlmError when a file is missing or altered."""
-        backend = load_backend(self.model_dir)
+        backend = load_backend(self.model_dir, note=Accounts("jpai"))
         model_id = model_facts(self.model_dir)["sha256"] or ""
 
         def make(context: AgentContext) -> Agent:
@@ -60,8 +62,12 @@ class ModelAgents:
 def check_model(model_dir: Path | None) -> None:
     """Raise VlmError naming the file where a model folder is missing or not what its manifest says.
 
-    A checkpoint of the user's own may come without a manifest; then there is nothing to hold it against.
+    A checkpoint of the user's own may come without a manifest; then there is nothing to hold it against. An endpoint must be one
+    of the policy.
     """
+    if (endpoint := endpoint_name(model_dir)) is not None:
+        check_endpoint(endpoint)
+        return
     folder = model_dir or default_model_dir()
     if not folder.is_dir():
         raise VlmError("model_missing", f"no model folder {folder}")

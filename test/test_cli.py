@@ -58,7 +58,7 @@ class Waits:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A model folder in whose place a model that always waits is loaded."""
-    monkeypatch.setattr(playing, "load_backend", lambda folder=None: Waits())
+    monkeypatch.setattr(playing, "load_backend", lambda folder=None, **_: Waits())
     return tmp_path
 
 
@@ -221,7 +221,7 @@ def test_a_plan_is_printed_and_an_answer_that_is_none_is_refused(answer: str, co
             assert request.images["front"].shape == (480, 640, 3)
             return PlanAnswer(answer, timings_ms={"total": 1.0})
 
-    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder: Says())
+    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder, **_: Says())
     result = jpai("plan", "--image", picture, "--json", "待って")
     assert result.exit_code == code
     if code == 0:
@@ -241,7 +241,7 @@ def test_a_plan_for_the_car_is_one_of_its_world_and_may_name_a_landmark(named: S
             assert (request.robot, "slot_1" in request.places) == ("car", True)
             return PlanAnswer(json.dumps(stop), timings_ms={"total": 1.0})
 
-    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder: Drives())
+    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder, **_: Drives())
     result = jpai("plan", "--image", picture, *named, "コンビニの前で停めて")
     assert result.exit_code == 0, result.output
     assert "コンビニの手前で止まります" in result.stdout
@@ -252,7 +252,7 @@ def test_a_frame_that_the_model_cannot_use_is_told(picture: Path, monkeypatch: p
         def plan(self, request: PlanRequest) -> PlanAnswer:
             raise VlmError("image_black", "frame of camera front shows nothing")
 
-    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder: Blind())
+    monkeypatch.setattr("jpai_agent.vlm.load_backend", lambda folder, **_: Blind())
     result = jpai("plan", "--image", picture, "待って")
     assert result.exit_code in (2, 3)
     assert "shows nothing" in result.stderr
@@ -375,6 +375,45 @@ def test_the_doctor_tells_when_ros_would_leave_this_machine(name: str, value: st
     monkeypatch.setenv(name, value)
     assert network().well is False
     assert value in network().detail
+
+
+def test_the_doctor_prints_where_data_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jpai_agent.doctor import Report, residency
+
+    monkeypatch.setenv("JPAI_POLICY", str(written(tmp_path / "policy.yaml", "endpoints: {}")))
+    (nothing,) = residency(report := Report())
+    assert nothing.well and "nothing" in nothing.detail and report.residency == []
+    written(tmp_path / "policy.yaml", """
+endpoints:
+  office: {operator: 自社, country: JP, base_url: "http://127.0.0.1:8000/v1", model: big-ja, deadline_s: 2, allow: [text, frames],
+           blur: coarse, key_env: JPAI_NO_SUCH_KEY}
+""")
+    (told,) = residency(report := Report())
+    report.findings.append(told)
+    assert told.well is None and "office" in told.detail
+    assert report.to_dict()["residency"][0]["frames"] == "coarse"
+    table = "\n".join(report.lines())
+    for cell in ("自社", "JP", "127.0.0.1:8000", "coarse", "JPAI_NO_SUCH_KEY not set"):
+        assert cell in table
+    written(tmp_path / "policy.yaml", "endpoints: {office: {}}")
+    (broken,) = residency(Report())
+    assert broken.well is False and "office" in broken.detail
+
+
+def test_an_endpoint_that_the_policy_does_not_have_is_no_usable_model(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JPAI_POLICY", raising=False)
+    for command in (("plan", "--image", picture, "待って"), ("run", "待って"), ("up", "yard")):
+        result = jpai(*command, "--model", "endpoint:office")
+        refused(result, 3, "office")
+        assert japanese(result.stderr)
+
+
+def test_a_robot_that_is_real_is_not_driven_from_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPAI_POLICY", str(written(tmp_path / "policy.yaml", """
+endpoints:
+  office: {operator: 自社, country: JP, base_url: "http://127.0.0.1:8000/v1", model: big-ja, deadline_s: 2, allow: [text]}
+""")))
+    refused(jpai("up", "robot", "--model", "endpoint:office"), 1, "certif")
 
 
 def test_options_after_test_go_to_pytest_and_its_status_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:

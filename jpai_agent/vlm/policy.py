@@ -167,7 +167,7 @@ class Endpoint(BaseModel):
     @property
     def codec(self) -> PointCodec:
         """How it writes points."""
-        return CODECS[self.points] if self.points else codec_for(self.family or "")
+        return codec_for(self.family) if self.family else CODECS[self.points or "xy1000"]
 
     @property
     def frames(self) -> str:

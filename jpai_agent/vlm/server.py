@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -179,8 +180,8 @@ def server_command(model_dir: Path | str | None = None, endpoint: str | None = N
             "--endpoint", endpoint or wire.default_endpoint(), "--threads", str(threads), "--with-parent"]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Serve a model folder until SIGINT or SIGTERM.
+def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = load_backend) -> int:
+    """Serve a model folder, or what else `load` opens, until SIGINT or SIGTERM.
 
     Exit code 2 when the address cannot be served, or needs keys that are missing; 3 when the model cannot be used. It says why.
     """
@@ -204,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.warning("nobody is admitted yet: jpai keys allow CLIENT.pub")
     os.nice(NICENESS)
     try:
-        backend = load_backend(folder, threads=options.threads)
+        backend = load(folder, threads=options.threads)
         sha256 = read_manifest(folder).sha256 if (folder / MANIFEST).is_file() else ""
     except VlmError as error:
         log.error("%s", error)

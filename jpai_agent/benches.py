@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency")
+BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network")
 
 
 def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False) -> dict[str, Any]:
@@ -52,6 +52,10 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
 
         what = "a stop, or the loss of what the gate needs, to the first zero on /cmd_vel; the gate's process with a stand-in"
         return {"what": what, **(measure_losses(n, n) if n else measure_losses()), "machine": machine()}
+    if what == "network":
+        from jpai_agent.leaks import bench as bench_network
+
+        return bench_network(robot)
     raise ValueError(f"unknown bench {what!r}; known: episodes, {', '.join(BENCHES)}")
 
 

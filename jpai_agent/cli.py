@@ -178,7 +178,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, unsafe, model, rehearsal, twin, simulation, driving, stop, latency.")] = "episodes",
+              help="episodes, faults, unsafe, model, rehearsal, twin, simulation, driving, stop, latency, network.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal is timed, whose faults are tried: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
           only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,

@@ -14,47 +14,57 @@ from dataclasses import dataclass
 import numpy as np
 
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest
+from jpai_agent.vlm.families import family_of
 
 log = logging.getLogger(__name__)
 
 _POINT = re.compile(r'("point":\[)(\d{1,4}),(\d{1,4})(?=\])')
 _PROBE_TOLERANCE = 120.0  # of 1000
+COORDINATE_MAX = 1000  # that the grammar of plans admits, whatever it counts
 
 
 @dataclass(frozen=True)
 class PointCodec:
     """How a model family writes points: `decode(a, b, width_px, height_px)` gives x, y in 0..1000, unrounded.
 
-    `width_px` and `height_px` are those of the image as the model's processor resized it.
+    `encode` is its inverse: of x, y in 0..1000 what the family writes, unrounded. `width_px` and `height_px` are those of the
+    image as the model's processor resized it. `in_words` tells a model in Japanese what to write.
     """
 
     name: str
     decode: Callable[[int, int, int, int], tuple[float, float]]
+    encode: Callable[[int, int, int, int], tuple[float, float]]
+    in_words: str
 
     def rewrite(self, text: str, size_px: tuple[int, int]) -> str:
         """Plan JSON with its points in the project's convention; all else stays as the model wrote it."""
-        def replaced(match: re.Match[str]) -> str:
-            x, y = self.decode(int(match[2]), int(match[3]), *size_px)
-            return f"{match[1]}{min(round(x), 1000)},{min(round(y), 1000)}"
-        return _POINT.sub(replaced, text)
+        return _points(text, self.decode, size_px)
+
+    def unwrite(self, text: str, size_px: tuple[int, int]) -> str:
+        """Plan JSON of the project with its points as the model writes them, for what it is told of earlier turns."""
+        return _points(text, self.encode, size_px)
+
+
+def _points(text: str, convert: Callable[[int, int, int, int], tuple[float, float]], size_px: tuple[int, int]) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        first, second = convert(int(match[2]), int(match[3]), *size_px)
+        return f"{match[1]}{min(round(first), COORDINATE_MAX)},{min(round(second), COORDINATE_MAX)}"
+    return _POINT.sub(replaced, text)
 
 
 CODECS: Mapping[str, PointCodec] = {codec.name: codec for codec in (
-    PointCodec("xy1000", lambda a, b, width, height: (a, b)),
-    PointCodec("yx1000", lambda a, b, width, height: (b, a)),
-    PointCodec("abs_px", lambda a, b, width, height: (1000 * a / width, 1000 * b / height)),
+    PointCodec("xy1000", lambda a, b, width, height: (a, b), lambda x, y, width, height: (x, y),
+               "[x,y]です。左上が[0,0]、右下が[1000,1000]で"),
+    PointCodec("yx1000", lambda a, b, width, height: (b, a), lambda x, y, width, height: (y, x),
+               "[y,x]です。左上が[0,0]、右下が[1000,1000]で、縦の位置yを先に書き"),
+    PointCodec("abs_px", lambda a, b, width, height: (1000 * a / width, 1000 * b / height),
+               lambda x, y, width, height: (x * width / 1000, y * height / 1000), "画素数での[x,y]です。左上が[0,0]で"),
 )}
-
-# model_type of transformers → convention its family documents; what is not listed speaks xy1000
-FAMILIES: Mapping[str, str] = {
-    "florence2": "xy1000", "qwen2_vl": "abs_px", "qwen2_5_vl": "abs_px", "qwen3_vl": "xy1000", "qwen3_vl_moe": "xy1000",
-    "internvl": "xy1000", "gemma3": "yx1000", "gemma4": "yx1000",
-}
 
 
 def codec_for(model_type: str) -> PointCodec:
     """The codec that a model family documents."""
-    return CODECS[FAMILIES.get(model_type, "xy1000")]
+    return CODECS[family_of(model_type).codec]
 
 
 PROBE_POINT = (255, 690)

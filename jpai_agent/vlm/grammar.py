@@ -24,21 +24,23 @@ def plain_tokens(tokenizer: Any, vocab_size: int) -> list[str]:
     return ["" if index in control else token for index, token in enumerate(known)] + [""] * (vocab_size - len(known))
 
 
-def tokenizer_info(tokenizer: Any, vocab_size: int) -> xgrammar.TokenizerInfo:
+def tokenizer_info(tokenizer: Any, vocab_size: int, stop: Sequence[int] = ()) -> xgrammar.TokenizerInfo:
     """xgrammar's description of a transformers tokenizer.
 
     Args:
         tokenizer: A fast tokenizer.
         vocab_size: Width of the model's logits, which may be more than the tokenizer has tokens.
+        stop: Ids of the tokens that end an answer; the tokenizer's end token when left out.
     """
+    ends = list(stop) or [tokenizer.eos_token_id]
     core = json.loads(tokenizer.backend_tokenizer.to_str())
     # xgrammar does not know a decoder that only joins
     if (core.get("decoder") or {}).get("type") != "Fuse":
         return xgrammar.TokenizerInfo.from_huggingface(
-            tokenizer, vocab_size=vocab_size, stop_token_ids=[tokenizer.eos_token_id])
+            tokenizer, vocab_size=vocab_size, stop_token_ids=ends)
     return xgrammar.TokenizerInfo(
         plain_tokens(tokenizer, vocab_size), vocab_type=xgrammar.VocabType.RAW, vocab_size=vocab_size,
-        stop_token_ids=[tokenizer.eos_token_id], add_prefix_space=False)
+        stop_token_ids=ends, add_prefix_space=False)
 
 
 class PlanGrammars:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,33 +13,38 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsProcessorList
 
 from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
-from jpai_agent.vlm.codecs import CODECS, codec_for, probe
+from jpai_agent.vlm.codecs import CODECS, COORDINATE_MAX, probe
 from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
+from jpai_agent.vlm.families import family_of, require
 from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, plain_tokens, tokenizer_info
-from jpai_agent.vlm.prompt import check_prompt, messages
+from jpai_agent.vlm.processors import load_processor
+from jpai_agent.vlm.prompt import check_prompt, in_parts, messages, plain_text, without_control, without_system
+from jpai_agent.vlm.quantize import pack_for_cpu
 
 log = logging.getLogger(__name__)
 
 ANSWER_TOKENS_MAX = 320
+_PATCH_PX = 32  # sides are rounded to multiples of it at most
 
 
 class HfBackend:
     """A checkpoint folder run with transformers and torch, decoding greedily under the plan grammar.
 
     Args:
-        folder: Local checkpoint with a chat template. Its code, if any, is not run; weights must be safetensors.
+        folder: Local checkpoint of a family in `families`, or of any other that transformers knows. Its code, if any, is not run;
+            weights must be safetensors.
         threads: Of torch on the CPU.
         device: "cpu", "cuda" ...; None takes an accelerator where there is one.
         skills: Skills by robot name.
         find_codec: Show the model the probe image to find out how it writes points.
 
     Raises:
-        VlmError: model_unavailable when transformers cannot load the folder.
+        VlmError: model_unavailable when transformers cannot load the folder, or lacks what its family needs.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1, device: str | None = None, name: str = "",
@@ -48,27 +54,33 @@ class HfBackend:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if self.device == "cpu":
             torch.set_num_threads(threads)
+        self.family = family_of(_model_type(folder))
+        require(self.family)
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(folder, **local)
+            self._processor: Any = load_processor(folder)
             model: Any = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **local)
             self._model: Any = model.to(self.device).eval()
         except (OSError, ValueError, ImportError, KeyError) as error:
             raise VlmError("model_unavailable", f"transformers cannot load {folder}: {error}") from error
+        if self.device == "cpu":
+            pack_for_cpu(self._model)
         config = self._model.config
         self._tokenizer = self._processor.tokenizer
         self._encoder_decoder = bool(config.is_encoder_decoder)
         vocab_size = config.get_text_config().vocab_size
-        self._eos = self._tokenizer.eos_token_id
-        self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size))
+        known = self._tokenizer.get_vocab()
+        self._stop = [self._tokenizer.eos_token_id, *(known[token] for token in self.family.stop if token in known)]
+        self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size, self._stop))
         # numbers of other families may be cut anyhow: only the embedded kind's coordinates are known to be tokens
         tokens = plain_tokens(self._tokenizer, vocab_size) if self._encoder_decoder else [""] * vocab_size
         self._coordinates = coordinate_values(tokens)
         self.calibration = Calibration.load(folder)
-        self.codec = codec_for(config.model_type)
+        self.codec = CODECS[self.family.codec]
+        self.codec_found: str | None = None
         if find_codec:
-            found = probe(self._ask, self.codec.name, self._seen_size)
-            self.codec = CODECS[found.best or self.codec.name]
+            self.codec_found = probe(self._ask, self.codec.name, self._seen_size).best
+            self.codec = CODECS[self.codec_found or self.codec.name]
 
     def plan(self, request: PlanRequest) -> PlanAnswer:
         """The model's answer, its points in the project's convention. Raises VlmError."""
@@ -90,7 +102,7 @@ class HfBackend:
         prepared = time.perf_counter()
         constraint = _Constraint(self._grammars.mask(grammar), self._tokenizer, self._coordinates)
         output = self._model.generate(**inputs, max_new_tokens=ANSWER_TOKENS_MAX, do_sample=False, num_beams=1,
-                                      eos_token_id=self._eos, logits_processor=LogitsProcessorList([constraint]))
+                                      eos_token_id=self._stop, logits_processor=LogitsProcessorList([constraint]))
         ended = time.perf_counter()
         skipped = 1 if self._encoder_decoder else inputs["input_ids"].shape[1]
         tokens = output[0, skipped:].tolist()
@@ -105,21 +117,43 @@ class HfBackend:
                           probability.decision)
 
     def _inputs(self, request: PlanRequest, skills: Mapping[str, SkillSpec]) -> Any:
-        turns = messages(request, skills)
-        images = [Image.fromarray(image) for image in request.images.values()]
+        # what people say is not to pass for an image or for the end of their turn
+        request = without_control(request, self._tokenizer.all_special_tokens)
+        size = self._seen_size(next(iter(request.images.values())))
+        told = tuple(replace(turn, answer=self.codec.unwrite(turn.answer, size)) for turn in request.dialogue)
+        turns = messages(replace(request, dialogue=told), skills, self.codec.in_words)
+        images = [Image.fromarray(self._shown(image)) for image in request.images.values()]
         owner = self._processor if getattr(self._processor, "chat_template", None) else self._tokenizer
-        prompt = owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        check_prompt(prompt, request.instruction)
-        if owner is self._tokenizer:
+        if self.family.prompt == "plain" or not owner.chat_template:
+            prompt = self._processor.image_token * len(images) + plain_text(turns)
+            check_prompt(prompt, request.instruction)
             return self._processor(images=images, text=prompt, return_tensors="pt").to(self.device)
+        if self.family.prompt == "chat_without_system":
+            turns = without_system(turns)
+        if owner is self._tokenizer:
+            prompt = owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            check_prompt(prompt, request.instruction)
+            return self._processor(images=images, text=prompt, return_tensors="pt").to(self.device)
+        turns = in_parts(turns)
+        check_prompt(owner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True), request.instruction)
         # the processor knows which control tokens its own template has written already
         for part, image in zip(turns[-1]["content"], images, strict=False):
             part["image"] = image
         return owner.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True,
                                          return_tensors="pt").to(self.device)
 
+    def _shown(self, image: np.ndarray) -> np.ndarray:
+        """The frame, made smaller where a family counts pixels and would count further than the grammar admits."""
+        side = max(image.shape[:2])
+        if self.codec.name != "abs_px" or side <= COORDINATE_MAX - _PATCH_PX:
+            return image
+        scale = (COORDINATE_MAX - _PATCH_PX) / side
+        height, width = (round(scale * length) for length in image.shape[:2])
+        return np.asarray(Image.fromarray(image).resize((width, height)))
+
     def _seen_size(self, image: np.ndarray) -> tuple[int, int]:
         """(width, height) of the image as the processor resizes it, where it says so; else its own."""
+        image = self._shown(image)
         height, width = image.shape[:2]
         if self.codec.name != "abs_px":
             return width, height
@@ -150,3 +184,10 @@ class _Constraint(LogitsProcessor):
         best = int(scores[0].argmax())
         self.probability.add(scores[0].float().cpu().numpy(), best, self._tokenizer.decode([best]))
         return scores
+
+
+def _model_type(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VlmError("model_unavailable", f"{folder} has no config.json that names a model_type: {error}") from error

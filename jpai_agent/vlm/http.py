@@ -46,7 +46,7 @@ class HttpError(RuntimeError):
 
 
 class Call:
-    """One exchange: its deadline (monotonic seconds), what has gone out and come in, and how it is called off."""
+    """One exchange: its deadline (monotonic seconds), the bytes of HTTP both ways (without those of TLS), and its end."""
 
     def __init__(self, deadline_s: float) -> None:
         self.deadline = time.monotonic() + deadline_s
@@ -112,9 +112,10 @@ class HttpClient:
         except (HttpError, PolicyError) as error:
             raise HttpError("policy", f"{name}: {error}") from error
         begin = time.monotonic()
-        self._recorded(call, **about, path=path, body_bytes=len(body), sha256=hashlib.sha256(body).hexdigest(),
-                       classes=dict(classes) | {"form": len(body) - sum(classes.values())})
+        written = self._note("send", **about, path=path, body_bytes=len(body), sha256=hashlib.sha256(body).hexdigest(),
+                             classes=dict(classes) | {"form": len(body) - sum(classes.values())})
         try:
+            _recorded(written, call)
             yield from self._exchange(endpoint, path, body, key, call)
         except HttpError as error:
             outcome = error.kind if error.status is None else f"{error.kind} {error.status}"
@@ -138,14 +139,6 @@ class HttpClient:
         if not path.startswith("/") or not path.isascii() or any(c in path for c in "?#\\ \r\n") or ".." in path:
             raise HttpError("policy", f"{path!r} is no path behind a base_url")
         return endpoint, endpoint.key
-
-    def _recorded(self, call: Call, **about: Any) -> None:
-        """Have it on disk that something is about to leave. Raises HttpError."""
-        try:
-            self._note("send", **about).result(timeout=call.left_s())
-        except (NotYet, OSError) as error:
-            why = str(error) or "it takes too long"
-            raise HttpError("unrecorded", f"nothing is sent that is not in the audit log: {why}") from error
 
     def _exchange(self, endpoint: Endpoint, path: str, body: bytes, key: str | None, call: Call) -> Iterator[httpx2.Response]:
         url = httpcore2.URL(scheme="https" if endpoint.encrypted else "http", host=endpoint.host, port=endpoint.port,
@@ -171,6 +164,15 @@ class HttpClient:
         finally:
             with suppress(OSError, httpcore2.NetworkError):
                 connection.close()
+
+
+def _recorded(written: Future[None], call: Call) -> None:
+    """Wait until it is on disk that something is about to leave. Raises HttpError."""
+    try:
+        written.result(timeout=call.left_s())
+    except (NotYet, OSError) as error:
+        why = str(error) or "it takes too long"
+        raise HttpError("unrecorded", f"nothing is sent that is not in the audit log: {why}") from error
 
 
 def _fit(response: httpx2.Response, call: Call, key: str | None) -> None:
@@ -203,9 +205,10 @@ def _authority(endpoint: Endpoint) -> str:
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
-    """TLS 1.2 or newer that believes the endpoint's authority alone; nothing of the environment is read."""
+    """TLS 1.2 or newer that believes what is pinned alone, an authority or the certificate; the environment is not read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=endpoint.ca_pem)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx2
+import numpy as np
 
 from jpai_agent.plan import PlanError, SkillSpec, json_schema, parse_plan
 from jpai_agent.skills import skills_for
@@ -46,6 +47,7 @@ class EndpointBackend:
         self.name = endpoint
         self.endpoint = client.policy.endpoint(endpoint)
         self._client, self._skills = client, skills
+        self._codec = self.endpoint.codec
         self._calls: set[Call] = set()
         self._lock = threading.Lock()
 
@@ -108,9 +110,12 @@ class EndpointBackend:
         images = dict(request.images) if self.endpoint.frames != "none" else {}
         if self.endpoint.frames == "coarse":
             images = {camera: coarse(image) for camera, image in images.items()}
-        if self.endpoint.codec.name == "abs_px":
+        if self._codec.name == "abs_px":
             images = {camera: even(image) for camera, image in images.items()}
-        return replace(request, images=images, places=request.places if "maps" in self.endpoint.allow else {})
+        told = request.dialogue
+        if images:
+            told = tuple(replace(turn, answer=self._codec.unwrite(turn.answer, _size_px(images))) for turn in told)
+        return replace(request, images=images, places=request.places if "maps" in self.endpoint.allow else {}, dialogue=told)
 
     def _body(self, request: PlanRequest) -> tuple[bytes, dict[str, int]]:
         """The request's JSON, and its bytes by data class."""
@@ -123,7 +128,7 @@ class EndpointBackend:
 
     def _json(self, request: PlanRequest, urls: Sequence[str]) -> dict[str, Any]:
         skills = self._skills(request.robot)
-        turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages(request, skills)]
+        turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages(request, skills, self._codec.in_words)]
         turns[-1]["content"] = [*({"type": "image_url", "image_url": {"url": url}} for url in urls), turns[-1]["content"][-1]]
         body = {"model": self.endpoint.model, "messages": turns, "temperature": 0, "max_tokens": self.endpoint.max_tokens,
                 "stream": self.endpoint.stream, **self.endpoint.extra}
@@ -136,14 +141,19 @@ class EndpointBackend:
 
     def _pointed(self, text: str, request: PlanRequest) -> str:
         """The answer with its points in the project's convention; what is no JSON is left as it is."""
-        if self.endpoint.codec.name == "xy1000" or not request.images:
+        if self._codec.name == "xy1000" or not request.images:
             return text
         try:
             bare = json.dumps(json.loads(text, object_pairs_hook=_once), ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):
             return text
-        height, width = next(iter(request.images.values())).shape[:2]
-        return self.endpoint.codec.rewrite(bare, (width, height))
+        return self._codec.rewrite(bare, _size_px(request.images))
+
+
+def _size_px(images: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Width and height of the first frame."""
+    height, width = next(iter(images.values())).shape[:2]
+    return width, height
 
 
 def _bytes(body: Any) -> bytes:
@@ -172,7 +182,7 @@ def _read(response: httpx2.Response) -> tuple[str, Any, float | None]:
     try:
         # some servers do not stream what they were asked to
         return _read_stream(response) if kind == "text/event-stream" else _read_whole(response)
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise HttpError("garbled", f"its answer is no chat completion: {type(error).__name__}: {error!s:.200}") from error
 
 

@@ -15,6 +15,7 @@ import numpy as np
 COARSE_PX = 64
 JPEG_QUALITY = 90
 PATCH_PX = 28  # processors that speak of absolute pixels bring sides to multiples of it
+SIDE_MOST_PX = 980  # the plan's schema ends points at 1000
 
 
 def coarse(image: np.ndarray) -> np.ndarray:
@@ -25,8 +26,9 @@ def coarse(image: np.ndarray) -> np.ndarray:
 
 
 def even(image: np.ndarray) -> np.ndarray:
-    """A frame whose sides are multiples of PATCH_PX, so that a processor leaves it the size that it is sent in."""
-    height, width = (max(PATCH_PX, round(side / PATCH_PX) * PATCH_PX) for side in image.shape[:2])
+    """A frame with sides that are multiples of PATCH_PX up to SIDE_MOST_PX: a processor leaves it the size that it has."""
+    scale = min(1.0, SIDE_MOST_PX / max(image.shape[:2]))
+    height, width = (max(PATCH_PX, round(scale * side / PATCH_PX) * PATCH_PX) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

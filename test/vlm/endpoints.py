@@ -65,7 +65,7 @@ class Server:
         self._part, self._tls = part, tls
         self.seen: list[Exchange] = []
         self.taken = 0
-        self.gone = threading.Event()  # a client went while it was waiting
+        self.gone = threading.Event()  # a client has gone
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -98,6 +98,7 @@ class Server:
                 pass  # the client has gone
             finally:
                 connection.close()
+                self.gone.set()
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(STAYS)

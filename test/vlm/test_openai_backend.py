@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jpai_agent.plan import json_schema, parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm import Exchange as Turn
 from jpai_agent.vlm import PlanRequest, VlmError
+from jpai_agent.vlm.codecs import CODECS
 from jpai_agent.vlm.http import ANSWER_MAX_BYTES, HttpClient
 from jpai_agent.vlm.openai_backend import EndpointBackend
 from jpai_agent.vlm.outgoing import coarse, data_url
@@ -114,8 +116,13 @@ def test_points_of_another_convention_are_brought_to_the_projects(
         points: str, written: list[int], spaces: bool, tmp_path: Path, request_: PlanRequest) -> None:
     plan = json.loads(PLAN)
     plan["steps"][0]["target"]["point"] = written
+    asked = replace(request_, dialogue=(Turn("赤い箱まで", PLAN),))
     with Server(says(json.dumps(plan, ensure_ascii=False, indent=1 if spaces else None))) as server:
-        answer = backend(tmp_path, server.port, points=points).plan(request_)
+        answer = backend(tmp_path, server.port, points=points).plan(asked)
+    # what it is told of points, and of those of an earlier turn, is in its own convention
+    system, _, before, _ = server.seen[0].json["messages"]
+    assert CODECS[points].in_words in system["content"]
+    assert json.loads(before["content"])["steps"][0]["target"]["point"] == written
     step = parse_plan(answer.text, skills_for("cart"), cameras=("front",), places=tuple(request_.places)).steps[0]
     assert np.abs(np.array(step.args["target"].point) - [255, 690]).max() <= 1
     if points == "abs_px":
@@ -165,7 +172,11 @@ FAULTS: dict[str, tuple[Part, str]] = {
     "content that is no text": (replied('{"choices":[{"message":{"content":null}}]}'), "model_unavailable"),
     "deep nesting": (replied("[" * 100_000), "model_unavailable"),
     "an error in the stream": (streamed('data: {"error":{"message":"out of memory"}}\n\n'), "model_unavailable"),
-    "events that are none": (streamed("data: 7\n\n"), "model_unavailable"),
+    **{f"an event that is none: {event}": (streamed(f"data: {event}\n\n"), "model_unavailable") for event in (
+        "7", "[]", "null", '{"choices":{}}', '{"choices":[7]}', '{"choices":[{"delta":null}]}',
+        '{"choices":[{"delta":{"content":7}}]}')},
+    **{f"an answer that is none: {body}": (replied(body), "model_unavailable") for body in (
+        "7", "[]", "null", '{"choices":{}}', '{"choices":[7]}', '{"choices":[{"message":"act"}]}')},
     "a text without end": (
         streamed(*['data: {"choices":[{"delta":{"content":"' + "あ" * 999 + '"}}]}\n\n'] * 40), "model_unavailable"),
     "huge body": (replied("[" + " " * ANSWER_MAX_BYTES + "]"), "model_unavailable"),
@@ -189,7 +200,7 @@ def test_a_fault_of_the_endpoint_is_a_japanese_sentence_and_no_plan(name: str, t
     assert caught.value.reason_code == code
     assert caught.value.reply.endswith(("。", "？"))
     assert "office" in str(caught.value) and KEY not in str(caught.value)
-    assert server.taken == 1
+    assert server.taken <= 1
     assert [kind for kind, _ in notes.records] == ["send", "sent"]
 
 

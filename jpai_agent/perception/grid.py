@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from jpai_agent.perception.geometry import transform
+from jpai_agent.perception.unseen import Box, fit, whole
 from jpai_agent.world.sensors import LidarScan
 
 CELL_M = 0.05
@@ -17,12 +20,24 @@ HIT, MISS, MOST, OCCUPIED = 2, 1, 12, 4
 SMALLEST_CELLS, LONE_EVIDENCE = 2, 8
 # scans that must have looked through a cell before what appears there has moved in
 LOOKED_THROUGH = 4
+# the lidar looks under tables: where it met less than this share of what the camera sees, what it looks through says nothing
+LIDAR_MET = 0.15
+# for so many readings a thing whose cells stay the same is not fitted anew
+KEPT_READINGS = 6
 # a reading's noise: so much before a hit does not count as looked through
 GAP_M = 0.10
 # polygons are drawn with this many fractional bits of a cell
 _SHIFT = 4
 
-Box = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A patch that is occupied: the box around what was seen of it, that with what may lie behind, and its top."""
+
+    seen: Box
+    whole: Box
+    top_m: float
 
 
 class ObstacleGrid:
@@ -39,10 +54,14 @@ class ObstacleGrid:
         side = int(size_m / CELL_M)
         self._evidence = {layer: np.zeros((side, side), dtype=np.uint8) for layer in ("depth", "lidar")}
         self._top_m = np.zeros((side, side), dtype=np.float32)
-        self._through = np.zeros((side, side), dtype=np.uint8)
+        self._through = {layer: np.zeros((side, side), dtype=np.uint8) for layer in self._evidence}
         # corners (column, row) of the cells that have ever been hit
         self._hit_low, self._hit_high = np.array([side, side]), np.array([0, 0])
-        self._boxes: list[Box] | None = None
+        self._viewer = np.zeros(2)
+        self._things: list[Thing] | None = None
+        # the things by their cells, each with the reading from which on it is fitted anew: what is free beside it changes
+        self._kept: dict[bytes, tuple[Thing, int]] = {}
+        self._readings = 0
 
     def _columns_rows(self, xy: np.ndarray) -> np.ndarray:
         """(N, 2) int cells (column, row) of the points (N, 2) in odom that lie on the grid, clear of its rim."""
@@ -50,13 +69,16 @@ class ObstacleGrid:
         cells = ((xy + self._half_m) / CELL_M).astype(np.int32)
         return cells[((cells >= 1) & (cells < side - 1)).all(axis=1)]
 
-    def add(self, layer: str, hits: np.ndarray, tops_m: np.ndarray, free: np.ndarray) -> None:
+    def add(self, layer: str, hits: np.ndarray, tops_m: np.ndarray, free: np.ndarray, viewer: np.ndarray) -> None:
         """Take one reading of a sensor.
 
         Args:
             hits: (N, 2) points on things, odom frame; tops_m: (N,) their heights.
             free: (M, 2) outline of the floor that the sensor looked over, odom frame; hits inside it stay hits.
+            viewer: (2,) where the robot was then, odom frame.
         """
+        self._viewer = viewer
+        self._readings += 1
         side = self._top_m.shape[0]
         cells = self._columns_rows(hits)
         outline = (free + self._half_m) / CELL_M - 0.5
@@ -75,10 +97,9 @@ class ObstacleGrid:
             cv2.fillPoly(seen, [fixed], MISS, lineType=cv2.LINE_8, shift=_SHIFT)
         rows, columns = cells[:, 1] - low[1], cells[:, 0] - low[0]
         seen[rows, columns] = 0
-        if layer == "lidar":
-            through = self._through[window]
-            np.minimum(through + seen, MOST, out=through)
-            through[rows, columns] = 0
+        through = self._through[layer][window]
+        np.minimum(through + seen, MOST, out=through)
+        through[rows, columns] = 0
         fewer = cv2.subtract(evidence, seen)
         seen[:] = 0
         seen[rows, columns] = HIT
@@ -95,13 +116,13 @@ class ObstacleGrid:
             if other != layer:
                 gone &= values[window] == 0
         self._top_m[window][gone] = 0.0
-        self._boxes = None
+        self._things = None
 
     def entered(self, xy: np.ndarray) -> np.ndarray:
         """(N,) whether each point (N, 2) is where the lidar used to look through and nothing stands at or beside it."""
         side = self._top_m.shape[0]
         ij = np.clip(((xy + self._half_m) / CELL_M).astype(np.int32), 1, side - 2)
-        entered = self._through[ij[:, 1], ij[:, 0]] >= LOOKED_THROUGH
+        entered = self._through["lidar"][ij[:, 1], ij[:, 0]] >= LOOKED_THROUGH
         for layer in self._evidence.values():
             for dx in (-1, 0, 1):
                 for dy in (-1, 0, 1):
@@ -120,17 +141,18 @@ class ObstacleGrid:
         for layer in self._evidence.values():
             layer[window][near] = 0
         self._top_m[window][near] = 0
-        self._boxes = None
+        self._things = None
 
-    def boxes(self) -> list[Box]:
-        """Oriented boxes (x, y, yaw, half_x, half_y, top), odom frame, of the occupied patches."""
-        if self._boxes is None:
-            self._boxes = self._find_boxes()
-        return self._boxes
+    def things(self) -> list[Thing]:
+        """What stands, odom frame."""
+        if self._things is None:
+            self._things = self._find_things()
+        return self._things
 
-    def _find_boxes(self) -> list[Box]:
+    def _find_things(self) -> list[Thing]:
         low, high = np.maximum(self._hit_low - 2, 0), self._hit_high + 2
         window = (slice(low[1], high[1]), slice(low[0], high[0]))
+        met = self._evidence["lidar"][window] >= OCCUPIED
         evidence = np.maximum(self._evidence["depth"][window], self._evidence["lidar"][window])
         occupied = evidence >= OCCUPIED
         if not occupied.any():
@@ -143,25 +165,43 @@ class ObstacleGrid:
         rows, columns, owners = rows[order], columns[order], owners[order]
         starts = np.searchsorted(owners, np.arange(1, count + 1))
         tops_m = self._top_m[window]
-        found = []
+        found: list[Thing] = []
+        kept: dict[bytes, tuple[Thing, int]] = {}
         for start, stop in pairwise(starts):
             if stop - start < SMALLEST_CELLS and evidence[rows[start], columns[start]] < LONE_EVIDENCE:
                 continue
-            cells = np.stack([columns[start:stop], rows[start:stop]], axis=1)
-            (x, y), (width, height), angle_deg = cv2.minAreaRect(cells.astype(np.float32))
+            cells = np.stack([columns[start:stop], rows[start:stop]], axis=1) + low
             top_m = float(tops_m[rows[start:stop], columns[start:stop]].max())
-            centre = (np.array([x, y]) + low + 0.5) * CELL_M - self._half_m
-            found.append(
-                (
-                    float(centre[0]),
-                    float(centre[1]),
-                    math.radians(angle_deg),
-                    (width + 1) * CELL_M / 2,
-                    (height + 1) * CELL_M / 2,
-                    top_m,
-                )
-            )
+            key = cells.tobytes()
+            thing, until = self._kept.get(key, (None, 0))
+            if thing is None or thing.top_m != top_m or until <= self._readings:
+                met_share = float(met[rows[start:stop], columns[start:stop]].mean())
+                thing, until = self._thing(cells, top_m, met_share), self._readings + KEPT_READINGS
+            kept[key] = thing, until
+            found.append(thing)
+        self._kept = kept
         return found
+
+    def _thing(self, cells: np.ndarray, top_m: float, met_share: float) -> Thing:
+        """What stands on cells (K, 2) column, row, of which the lidar has met a share."""
+        looks = ("depth", "lidar") if met_share > LIDAR_MET else ("depth",)
+        seen = fit((cells + 0.5) * CELL_M - self._half_m, CELL_M, lambda xy: self._free(xy, looks))
+        return Thing(seen, whole(seen, top_m, self._viewer, lambda xy: self._free(xy, looks) | self._taken(xy)), top_m)
+
+    def _free(self, xy: np.ndarray, looks: Sequence[str]) -> np.ndarray:
+        """(N,) whether one of the layers' sensors has looked through points (N, 2), odom, and again."""
+        rows, columns = self._rows_columns(xy)
+        return np.asarray(np.any([self._through[layer][rows, columns] >= LOOKED_THROUGH for layer in looks], axis=0))
+
+    def _taken(self, xy: np.ndarray) -> np.ndarray:
+        """(N,) whether something stands at points (N, 2), odom."""
+        rows, columns = self._rows_columns(xy)
+        return np.maximum(*(layer[rows, columns] for layer in self._evidence.values())) >= OCCUPIED
+
+    def _rows_columns(self, xy: np.ndarray) -> np.ndarray:
+        """(2, N) rows and columns of the cells of points (N, 2); those off the grid are taken to its rim."""
+        ij = ((xy + self._half_m) / CELL_M).astype(np.int32)
+        return np.clip(ij, 0, len(self._top_m) - 1).T[::-1]
 
 
 def depth_reading(

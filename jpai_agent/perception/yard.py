@@ -37,21 +37,23 @@ class YardSurroundings:
         movers = [self._moving(track, map_from_odom, now_s) for track in self._movers.moving()]
         things = {mover.id: np.array([mover.x_m, mover.y_m]) for mover in movers}
         x0, y0, x1, y1 = self._bounds_m
-        boxes = self._grid.boxes()
-        centres = transform(map_from_odom, np.array([box[:2] for box in boxes]).reshape(-1, 2))
+        found = self._grid.things()
+        centres, middles = (transform(map_from_odom, np.array([box[:2] for box in boxes]).reshape(-1, 2))
+                            for boxes in ([thing.seen for thing in found], [thing.whole for thing in found]))
         low, high = np.array([x0, y0]) - WALL_M, np.array([x1, y1]) + WALL_M
         inside = np.all((centres > low) & (centres < high), axis=1).tolist()
         names = self._names.of(centres, set(things), SAME_M)
         obstacles = []
-        for name, centre, (_, _, yaw, half_x, half_y, top_m), within in zip(names, centres, boxes, inside, strict=True):
+        for name, centre, middle, thing, within in zip(names, centres, middles, found, inside, strict=True):
             if not within:
                 continue
             things[name] = centre
-            x, y = float(centre[0]), float(centre[1])
-            if PERSON_TOP_M[0] < top_m < PERSON_TOP_M[1] and 2 * max(half_x, half_y) < PERSON_GIRTH_M:
-                movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, top_m, now_s))
+            if PERSON_TOP_M[0] < thing.top_m < PERSON_TOP_M[1] and 2 * max(thing.seen[3:]) < PERSON_GIRTH_M:
+                x, y = centre.tolist()
+                movers.append(Mover(name, x, y, 0.0, 0.0, PERSON_RADIUS_M, thing.top_m, now_s))
             else:
-                obstacles.append(Obstacle(name, x, y, float(yaw + map_from_odom[2]), half_x, half_y, top_m))
+                (x, y), (_, _, yaw, half_x, half_y) = middle.tolist(), thing.whole
+                obstacles.append(Obstacle(name, x, y, float(yaw + map_from_odom[2]), half_x, half_y, thing.top_m))
         self._names.remember(things)
         return obstacles, movers
 
@@ -61,7 +63,7 @@ class YardSurroundings:
         hit &= self._within_walls(points, map_from_odom)
         self._movers.update(points, hit, self._grid.entered(points), scan.stamp_s)
         still = hit & ~self._near_mover(points, scan.stamp_s)
-        self._grid.add("lidar", points[still], np.full(int(still.sum()), self._robot.lidar.height_m), free)
+        self._grid.add("lidar", points[still], np.full(int(still.sum()), self._robot.lidar.height_m), free, pose[:2])
         for track in self._movers.moving():
             # nor does it stand where it came from
             while track.trail:
@@ -78,7 +80,7 @@ class YardSurroundings:
         # the farther, the coarser: what may be the wall is left to the map
         margin_m = WALL_M + WALL_PER_M * np.linalg.norm(hits - pose[:2], axis=1)
         keep = self._within_walls(hits, map_from_odom, margin_m) & ~self._near_mover(hits, depth.stamp_s)
-        self._grid.add("depth", hits[keep], tops_m[keep], free)
+        self._grid.add("depth", hits[keep], tops_m[keep], free, pose[:2])
 
     def _within_walls(self, odom_xy: np.ndarray, map_from_odom: np.ndarray, margin_m: float | np.ndarray = WALL_M) -> np.ndarray:
         """(N,) whether points in odom lie inside the map's bounds, clear of the walls by a margin (scalar or (N,))."""

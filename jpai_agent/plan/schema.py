@@ -56,8 +56,11 @@ def _argument(argument: Argument) -> dict[str, Any]:
 
 
 def _words(max_chars: int) -> dict[str, Any]:
-    """Text that needs no escape and holds no control character. xgrammar 0.2.8 takes at most 128 repetitions here."""
-    return {"type": "string", "pattern": rf'^[^"\\\x00-\x1f\x7f-\x9f]{{1,{max_chars}}}$'}
+    """Text that needs no escape and holds no control character. xgrammar 0.2.8 takes at most 128 repetitions here.
+
+    The characters are named, not what they must not be: for the latter xgrammar 0.2.8 admits bytes that are no UTF-8.
+    """
+    return {"type": "string", "pattern": f"^[ !#-\\[\\]-~\u00a0-\ud7ff\ue000-\U0010ffff]{{1,{max_chars}}}$"}
 
 
 def _number(argument: Number) -> dict[str, Any]:

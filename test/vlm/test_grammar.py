@@ -70,3 +70,20 @@ def test_the_mask_says_what_it_cost(grammars):
     mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
     mask.allowed()
     assert 0 < mask.spent_s < 0.5
+
+
+@pytest.mark.parametrize("written", [b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80",
+                                     b"\xc2\x85", b"\n"])  # fmt: skip
+def test_bytes_that_are_no_utf8_and_control_characters_cannot_be_decoded(written):
+    import xgrammar
+
+    known = [bytes([byte]) for byte in range(256)] + [b"</s>"]
+    grammars = PlanGrammars(xgrammar.TokenizerInfo(known, vocab_type=xgrammar.VocabType.RAW, stop_token_ids=[256]))
+
+    def taken(text):
+        mask = grammars.mask(grammars.compiled(SKILLS, ["front"], PLACES))
+        return all(mask.accept(byte) for byte in text)
+
+    begun = '{"decision":"act","steps":[{"skill":"say","text":"右'.encode()
+    assert taken(begun + "😱箱 é\uffff".encode())
+    assert not taken(begun + written)

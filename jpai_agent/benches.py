@@ -6,15 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network")
+BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
+           "conformance", "engines")
 
 
 def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False) -> dict[str, Any]:
     """The figures of a bench. Raises ValueError for an unknown one.
 
     Args:
-        robot: For the rehearsal and for stopping. n: samples of stop, stopping and latency; 0: as many as each has. idle: model
-            and twin are at rest while stops are timed.
+        robot: For the rehearsal and for stopping. n: samples of stop, stopping, latency and conformance; 0: as many as each has.
+            idle: model and twin are at rest while stops are timed.
     """
     if what == "model":
         from jpai_agent.vlm import load_backend
@@ -52,6 +53,14 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
 
         what = "a stop, or the loss of what the gate needs, to the first zero on /cmd_vel; the gate's process with a stand-in"
         return {"what": what, **(measure_losses(n, n) if n else measure_losses()), "machine": machine()}
+    if what == "conformance":
+        from jpai_agent.vlm.conformance import bench_conformance
+
+        return bench_conformance(n or 200)
+    if what == "engines":
+        from jpai_agent.vlm.engines import bench_engines
+
+        return bench_engines()
     if what == "network":
         from jpai_agent.leaks import bench as bench_network
 

@@ -11,6 +11,7 @@ import typer
 
 from jpai_agent.assurance import audit_app, certify_app
 from jpai_agent.keyring import keys_app
+from jpai_agent.models import models_app
 
 app = typer.Typer(
     name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
@@ -20,11 +21,21 @@ app = typer.Typer(
 
 app.add_typer(audit_app, name="audit")
 app.add_typer(certify_app, name="certify")
+app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+
+
+def _named(model: Path | None) -> Path | None:
+    """The folder of a model that is given by the name under which it was added."""
+    from jpai_agent.vlm.store import resolve
+
+    return None if model is None else resolve(model)
+
 
 World = Annotated[str, typer.Option(help="World to run in.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
-Model = Annotated[Path | None, typer.Option(help="Model folder, or endpoint:NAME of the policy; the embedded one when left out.")]
+Model = Annotated[Path | None, typer.Option(
+    callback=_named, help="Model folder, a name of jpai models, or endpoint:NAME of the policy; the embedded one when left out.")]
 Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
 
@@ -178,7 +189,8 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, unsafe, model, rehearsal, twin, simulation, driving, stop, latency, network.")] = "episodes",
+              help="episodes, faults, unsafe, model, conformance, engines, rehearsal, twin, simulation, driving, stop, "
+                   "latency, network.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal is timed, whose faults are tried: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
           only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,

@@ -10,14 +10,16 @@ from pathlib import Path
 from jpai_agent.vlm.backend import VlmBackend, VlmError
 from jpai_agent.vlm.manifest import MANIFEST, verify
 from jpai_agent.vlm.remote import endpoint_name, open_endpoint
+from jpai_agent.vlm.store import resolve
 from jpai_agent.world.paths import resource
 
 MODEL_ENV = "JPAI_MODEL"
 
 
 def default_model_dir() -> Path:
-    """The embedded checkpoint, or the folder that the environment variable JPAI_MODEL names."""
-    return Path(os.environ.get(MODEL_ENV) or resource("models", "embedded"))
+    """The embedded checkpoint, or the folder or added model that the environment variable JPAI_MODEL names."""
+    given = os.environ.get(MODEL_ENV)
+    return resolve(given) if given else resource("models", "embedded")
 
 
 def load_backend(model_dir: Path | str | None = None, *, threads: int = 1,
@@ -36,7 +38,7 @@ def load_backend(model_dir: Path | str | None = None, *, threads: int = 1,
     """
     if (endpoint := endpoint_name(model_dir)) is not None:
         return open_endpoint(endpoint, lambda: load_backend(threads=threads), note)
-    folder = Path(model_dir) if model_dir is not None else default_model_dir()
+    folder = resolve(model_dir) if model_dir is not None else default_model_dir()
     if not folder.is_dir():
         raise VlmError("model_missing", f"no model folder {folder}")
     exported = (folder / "onnx").is_dir()

@@ -98,6 +98,8 @@ def certify(
         model: Annotated[Path | None, typer.Option(help="Model folder; the embedded model when left out.")] = None,
         out: Annotated[Path | None, typer.Option(help="The certificate; ROBOT.certificate.json when left out.")] = None,
         quick: Annotated[bool, typer.Option(help="Try only a little, to see that it runs; it arms nothing.")] = False,
+        resume: Annotated[bool, typer.Option(help="Go on where a trial of exactly the same that broke off had come to "
+                                                  "(kept beside the certificate, as .progress).")] = False,
         seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
         jobs: Annotated[int, typer.Option(help="Processes.")] = 1, as_json: AsJson = False) -> None:
     """Try a robot with its model on suites, unsafe plans and faults, and sign what was found, for exactly what was tried.
@@ -114,11 +116,13 @@ def certify(
 
     world = world or WORLDS.get(robot, "")
     path = out or Path(f"{robot}.certificate.json")
+    kept = path.with_suffix(".progress")
     try:
         files = suite or [resource("sim", "suites", f"{world}.jsonl")]
         certificate = trying.certify(robot, world, model or default_model_dir(), files, quick=quick, seed=seed, jobs=jobs,
-                                     tell=lambda line: typer.echo(line, err=True))
+                                     tell=lambda line: typer.echo(line, err=True), progress=kept, resume=resume)
         write_certificate(certificate, path)
+        kept.unlink()
     except (CertificateError, OSError, ValueError) as error:
         raise _fail(str(error), 2) from error
     if as_json:

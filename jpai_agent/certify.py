@@ -7,13 +7,15 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from jpai_agent.record.certificate import Certificate, issue, subject_of
+from jpai_agent.record.progress import Progress
 from jpai_agent.sim.report import machine
 from jpai_agent.twin.verdict import wilson
 from jpai_agent.world.paths import resource
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 # failures told by name in a certificate
 MOST_NAMED = 20
+FAULTS_AT_ONCE = 40
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Trial:
         robot, world: Names. model_dir: the model's folder. suites: files of episodes.
         plans, fault_seeds: How many unsafe and as many safe plans, seeds a fault. faults, episodes: how many of each robot's, of
             each suite, spread evenly; None: all. rollouts: of each plan's rehearsal; None: as many as configured.
-        seed: Of everything drawn. jobs: processes. tell: is told what is being done.
+        seed: Of everything drawn. jobs: processes. tell: is told what is being done. done: keeps the parts of a check that takes
+            long.
     """
 
     robot: str
@@ -71,6 +75,7 @@ class Trial:
     seed: int = 0
     jobs: int = 1
     tell: Callable[[str], None] = print
+    done: Progress = field(default_factory=lambda: Progress(None, {}))
 
 
 # tries one sort of thing; may raise ValueError for bad input
@@ -140,7 +145,17 @@ def fault_table(trial: Trial) -> Iterable[Result]:
 
     tried = spread(faults.names(trial.robot), trial.faults)
     trial.tell(f"{len(tried)} faults x {trial.fault_seeds} seeds")
-    results = faults.run_faults(trial.robot, range(trial.fault_seeds), tried)
+
+    def once(names: Sequence[str], seed: int) -> list[dict[str, Any]]:
+        return [asdict(one) for one in faults.run_faults(trial.robot, [seed], names, lambda r: trial.tell(faults.line(r)))]
+
+    results = []
+    for seed in range(trial.fault_seeds):
+        # a bench takes its time to come up, and a seed of all of them takes too long to be lost
+        for at in range(0, len(tried), FAULTS_AT_ONCE):
+            batch = tried[at : at + FAULTS_AT_ONCE]
+            part = f"faults {at} to {at + len(batch)}, seed {seed}"
+            results += [faults.Result(**one) for one in trial.done.of(part, partial(once, batch, seed))]
     Console(stderr=True).print(faults.table(results))
     figures = faults.summary(results)
     wrong = [f"{result.name}, seed {result.seed}: {result.detail}" for result in results if not result.ok]
@@ -164,13 +179,16 @@ def judged(result: Result, bar: Mapping[str, float], *, quick: bool) -> dict[str
 
 
 def certify(robot: str, world: str, model_dir: Path, suite_files: Sequence[Path], *, quick: bool = False, seed: int = 0,
-            jobs: int = 1, checks: Mapping[str, Check] | None = None, tell: Callable[[str], None] = print) -> Certificate:
+            jobs: int = 1, checks: Mapping[str, Check] | None = None, tell: Callable[[str], None] = print,
+            progress: Path | None = None, resume: bool = False) -> Certificate:
     """Run every check and sign what they found.
 
     A check that breaks is a failed one. What is tried stays what it was: files that change meanwhile fail the certificate.
 
     Args:
         checks: By default all there are. quick: Only a little of each, which arms nothing.
+        progress: Keeps what is done, for a trial that breaks off. resume: go on from there; what was done with other files,
+            another amount or another seed is done again.
 
     Raises:
         CertificateError: An altered model, no key. ValueError: bad input, such as an unknown robot or a suite without episodes.
@@ -182,11 +200,18 @@ def certify(robot: str, world: str, model_dir: Path, suite_files: Sequence[Path]
     for path in suite_files:
         # what is wrong is said before anything runs
         _episodes(path, trial)
+    about = {"subject": asdict(subject), "amount": amount, "seed": seed,
+             "suites": [hashlib.sha256(path.read_bytes()).hexdigest() for path in suite_files]}
+    done = Progress(progress, about, resume=resume)
+    trial = replace(trial, done=done)
     begun = time.monotonic()
     found: dict[str, dict[str, Any]] = {}
     for name, check in (CHECKS if checks is None else checks).items():
         try:
-            found |= {result.name: judged(result, asked["bars"][result.name], quick=quick) for result in check(trial)}
+            if name in done:
+                tell(f"{name}: done before")
+            results = done.of(name, lambda check=check: [asdict(result) for result in check(trial)])  # type: ignore[misc]
+            found |= {one["name"]: judged(Result(**one), asked["bars"][one["name"]], quick=quick) for one in results}
         except Exception as error:  # whatever breaks a check has broken what it tries
             tell(f"{name} broke: {type(error).__name__}: {error}")
             found[name] = _broken(name, f"{type(error).__name__}: {error}")

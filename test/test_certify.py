@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,64 @@ def test_episodes_are_this_robots_and_spread_over_the_suite(model: Path, suite: 
         trying._episodes(suite, Trial("car", "street", model, [suite], 6, 1))
 
 
+# a trial that broke off
+
+def test_a_trial_that_broke_off_goes_on_where_it_was(model: Path, suite: Path, tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    def part(name: str) -> list[str]:
+        ran.append(name)
+        if ran == ["first", "a", "b"]:
+            raise KeyboardInterrupt
+        return [name]
+
+    def first(trial: Trial) -> Iterable[trying.Result]:
+        ran.append("first")
+        return finds()["made up"](trial)
+
+    def second(trial: Trial) -> Iterable[trying.Result]:
+        for name in ("a", "b"):
+            assert trial.done.of(name, partial(part, name)) == [name]
+        yield trying.Result("faults", 600, 0)
+
+    both = {"first": first, "second": second}
+    with pytest.raises(KeyboardInterrupt):
+        tried(model, suite, both, progress=tmp_path / "p")
+    assert tried(model, suite, both, progress=tmp_path / "p", resume=True).passed
+    assert ran == ["first", "a", "b", "b"]
+
+
+def counted(model: Path, suite: Path, progress: Path, **options) -> int:
+    """How often the check ran."""
+    ran: list[int] = []
+
+    def check(trial: Trial) -> Iterable[trying.Result]:
+        ran.append(1)
+        yield from finds()["made up"](trial)
+
+    tried(model, suite, {"made up": check}, progress=progress, resume=True, **options)
+    return len(ran)
+
+
+def test_what_is_kept_counts_for_the_same_trial_alone(model: Path, suite: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "p"
+    assert [counted(model, suite, kept), counted(model, suite, kept)] == [1, 0]
+    assert counted(model, suite, kept, seed=1) == 1
+    assert counted(model, suite, kept, quick=True) == 1
+    suite.write_text("\n".join(suite.read_text(encoding="utf-8").splitlines()[:3]), encoding="utf-8")
+    assert counted(model, suite, kept) == 1
+
+
+def test_what_was_altered_or_cut_off_is_tried_again(model: Path, suite: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "p"
+    counted(model, suite, kept)
+    whole = kept.read_text(encoding="utf-8")
+    kept.write_text(whole.replace('"failures": 0', '"failures": 1', 1), encoding="utf-8")
+    assert counted(model, suite, kept) == 1
+    kept.write_text(whole[:-40], encoding="utf-8")
+    assert counted(model, suite, kept) == 1
+
+
 # the commands
 
 def jpai(*arguments: object) -> Result:
@@ -182,8 +241,11 @@ def test_without_one_or_under_another_it_is_not(model: Path, tmp_path: Path, sta
     another = jpai(*arguments)
     write_certificate(issue(subject_of("cart", "yard", model), [], passed=True, days=-1), path)
     expired = jpai(*arguments)
+    write_certificate(issue(subject_of("cart", "yard", model), [], passed=False), path)
+    path.write_text(path.read_text(encoding="utf-8").replace('"passed": false', '"passed": true'), encoding="utf-8")
+    altered = jpai(*arguments)
     for result, said in ((missing, "no certificate"), (another, "another robot than was certified (car, here cart)"),
-                         (expired, "expired on")):
+                         (expired, "expired on"), (altered, "was altered")):
         assert result.exit_code == 1
         assert said in result.stderr
     assert not started

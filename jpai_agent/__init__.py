@@ -9,4 +9,9 @@ Imports point down only: nodes, cli → sim, train, record → agent, voice → 
 gate → language, world → plan.
 """
 
+import os
+
+# ONNX Runtime's builds report to their maker unless this is set before they are loaded; here nothing leaves the machine unasked
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 __version__ = "0.1.0"

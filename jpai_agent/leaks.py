@@ -30,7 +30,8 @@ from typing import Any
 # addresses for documentation (RFC 5737, RFC 3849): nobody's
 OUT4, GATE4, NAMES4, OUT6, GATE6 = "198.51.100.2", "198.51.100.1", "198.51.100.53", "2001:db8::2", "2001:db8::1"
 CONTROL4, CONTROL6 = "192.0.2.1", "2001:db8:1::1"
-CONTROLS = frozenset({f"udp {CONTROL4}:9", f"tcp {CONTROL4}:9", f"udp {CONTROL6}:9", f"udp {NAMES4}:53"})
+CONTROL_NAME, DNS_PORT = "control.invalid", 53
+CONTROLS = frozenset({f"udp {CONTROL4}:9", f"tcp {CONTROL4}:9", f"udp {CONTROL6}:9", f"udp {NAMES4}:53 {CONTROL_NAME}"})
 GATE_LINK = "02:00:00:00:00:01"
 QUIET_S, QUIET_WITHIN_S, LINGER_S = 1.0, 15.0, 0.5
 TIMEOUT_S = 900.0
@@ -47,7 +48,7 @@ class Traffic:
 
     Attributes:
         bytes_out, packets_out: As the kernel counts them, on all interfaces but loopback. dns: queries among them.
-        to: Packets by protocol and destination.
+        to: Packets by protocol and destination, queries also by name.
         control: Packets of the bench's own, before, that were seen. exit_code: of the command. seconds: that it took.
     """
 
@@ -144,8 +145,19 @@ def destination(frame: bytes) -> str:
     else:
         return f"ethernet {kind:#06x}"
     if number in _PROTOCOLS and len(rest) >= 4:
-        return f"{_PROTOCOLS[number]} {address}:{int.from_bytes(rest[2:4], 'big')}"
+        port = int.from_bytes(rest[2:4], "big")
+        asked = f" {_name(rest[20:])}" if (number, port) == (17, DNS_PORT) else ""
+        return f"{_PROTOCOLS[number]} {address}:{port}{asked}"
     return f"ip {number} {address}"
+
+
+def _name(question: bytes) -> str:
+    """The name that a DNS query asks for."""
+    labels = []
+    while question and 0 < question[0] < 64:
+        labels.append(question[1:1 + question[0]].decode("ascii", "replace"))
+        question = question[1 + question[0]:]
+    return ".".join(labels)
 
 
 def _counters() -> tuple[int, int]:
@@ -178,7 +190,7 @@ def _control(listener: _Listener) -> int:
         with contextlib.suppress(BlockingIOError):
             caller.connect((CONTROL4, 9))
         with contextlib.suppress(OSError):
-            socket.getaddrinfo("control.invalid", 80)
+            socket.getaddrinfo(CONTROL_NAME, 80)
     deadline = time.monotonic() + 5.0
     while CONTROLS - set(listener.seen):
         if time.monotonic() > deadline:
@@ -206,7 +218,7 @@ def _inside(command: Sequence[str], timeout_s: float) -> Traffic:
         bytes_out, packets_out = _counters()
         to = dict(sorted((listener.seen - heard).items()))
         return Traffic(bytes_out - before_bytes, packets_out - before_packets,
-                       sum(n for where, n in to.items() if where.endswith(":53")), to, control, code, round(seconds, 1))
+                       sum(n for where, n in to.items() if f":{DNS_PORT} " in where), to, control, code, round(seconds, 1))
 
 
 def bench(robot: str = "cart") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ class _Person:
     """A node that sends instructions as goals and tells what happens to them."""
 
     def __init__(self, domain: int) -> None:
+        # as the graph's own processes: discovery by multicast would leave this machine
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self._context = Context()
         self._context.init(domain_id=domain)
         self._node = Node("person", context=self._context)

@@ -190,11 +190,13 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
               help="episodes, faults, unsafe, model, conformance, engines, rehearsal, twin, simulation, driving, stop, "
-                   "latency, network.")] = "episodes",
-          robot: Annotated[str, typer.Option(help="Whose rehearsal is timed, whose faults are tried: cart or car.")] = "cart",
+                   "stopping, latency, network.")] = "episodes",
+          robot: Annotated[str, typer.Option(help="Whose rehearsal, way to stop or faults: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
           only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,
-          n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; 0: as many as each has.")] = 0,
+          n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; stops of stop, stopping and "
+                                                     "latency; 0: as many as each has.")] = 0,
+          idle: Annotated[bool, typer.Option(help="Time stop with the model and the twin at rest.")] = False,
           seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0) -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description."""
     from rich.console import Console
@@ -227,7 +229,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         return
     if what != "episodes":
         try:
-            figures = _with_model(lambda: benches.run(what, model, robot))
+            figures = _with_model(lambda: benches.run(what, model, robot, n, idle))
         except ValueError as error:
             raise _fail(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))

@@ -20,6 +20,8 @@ from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
 CHECK_EVERY_S = 0.2
+# a robot that moves less than this stands
+STANDS_MPS, STANDS_RADPS = 0.05, 0.05
 # while the rest is rehearsed again the robot slows to this; a car has to keep the traffic behind it in mind
 SLOWED_MPS, CAR_SLOWED_MPS = 0.3, 5.0
 # how far ahead a car's way is watched for changes
@@ -160,6 +162,9 @@ class Executor:
                 self._brakes = self._back_into_lane(scene) or self._brakes
             # a runner brakes on from the speed that it wanted last, a car's along its course
             command = (run.runner if run is not None else self._brakes).brake(view, dt_s)
+            if abs(scene.robot.v_mps) < STANDS_MPS and abs(scene.robot.w_radps) < STANDS_RADPS:
+                # others have stopped it already: a gate that opens again must not find anything left to drive
+                return 0.0, 0.0
         else:
             if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s

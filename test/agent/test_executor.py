@@ -156,6 +156,15 @@ def test_what_runs_is_not_renewed_by_an_old_verdict(road: Road) -> None:
         road.executor.rehearsed(verdict(2), road.scene)
 
 
+def test_what_was_stopped_by_others_while_it_drove_wants_nothing_more(road: Road) -> None:
+    road.start()
+    road.run(3.0)
+    # the gate has stopped it: what the program still wanted is not asked for when the gate opens again
+    road.scene = replace(road.scene, robot=replace(road.scene.robot, v_mps=0.0, w_radps=0.0))
+    road.executor.cancel()
+    assert road.tick() == (0.0, 0.0)
+
+
 def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(road: Road) -> None:
     run = road.start()
     before = road.run(3.0)

@@ -34,7 +34,11 @@ def load_processor(folder: Path) -> Any:
     kind = _processor_class(folder)
     if kind is None or set(kind.get_attributes()) <= set(_KEPT):
         return AutoProcessor.from_pretrained(folder, **LOCAL)
-    return frames_only(kind).from_pretrained(folder, **LOCAL)
+    processor = frames_only(kind).from_pretrained(folder, **LOCAL)
+    # Cosmos' says that its model wants these, and leaves them out (transformers 5.23)
+    if "mm_token_type_ids" in processor.model_input_names:
+        processor.return_mm_token_type_ids = True
+    return processor
 
 
 def frames_only(kind: Any) -> Any:

@@ -1,0 +1,46 @@
+"""One tiny checkpoint with random weights of each family is loaded from disk, as it is and quantized, and answers with plans."""
+
+import pytest
+import torch
+from torch import nn
+
+from jpai_agent.vlm import load_backend
+from jpai_agent.vlm.conformance import conformance, missing, requests, stored
+from jpai_agent.vlm.quantize import Int4Linear, Int8Linear
+from jpai_agent.vlm.tiny import MAKERS
+
+COUNT = {0: 3, 8: 1, 4: 1}  # of each family; `jpai bench --what conformance` asks 200 times
+
+
+@pytest.fixture(scope="session", params=MAKERS)
+def family(request, tmp_path_factory):
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("families") / request.param
+    return request.param, stored(request.param, folder, 0)
+
+
+@pytest.mark.parametrize("bits", [0, 8, 4])
+def test_every_family_answers_with_plans(family, bits, tmp_path):
+    model_type, plain = family
+    folder = plain if not bits else stored(model_type, tmp_path / model_type, bits, plain)
+    backend = load_backend(folder)
+    kept = {type(module) for module in backend._model.modules()} & {Int8Linear, Int4Linear}
+    assert kept == ({Int8Linear} if bits == 8 else {Int4Linear} if bits == 4 else set())
+    found = conformance(backend, requests(COUNT[bits], robots=("cart",)))
+    assert found["invalid"] == 0, found["first_error"]
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_packed_layers_compute_what_their_integers_say(rows, dtype):
+    draw = torch.Generator().manual_seed(0)
+    values, bias = torch.randint(-8, 8, (64, 96), generator=draw, dtype=torch.int8), torch.randn(64, generator=draw)
+    x = torch.randn(rows, 96, generator=draw)
+    row, group = torch.rand(64, generator=draw) / 50, torch.rand(64, 3, generator=draw) / 50
+    exact8 = nn.functional.linear(x, values * row[:, None], bias)
+    exact4 = nn.functional.linear(x, values * group.repeat_interleave(32, 1), bias)
+    near = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.05}
+    given = x.to(dtype)
+    torch.testing.assert_close(Int8Linear(values, row, bias.to(dtype))(given).float(), exact8, **near)
+    torch.testing.assert_close(Int4Linear(values, group, bias.to(dtype), dtype)(given).float(), exact4, **near)

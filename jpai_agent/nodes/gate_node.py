@@ -155,10 +155,14 @@ class GateNode(GraphNode):
         stamp_s = seconds(message.stamp)
         if not self._gate.heartbeat(self.steady_s(), stamp_s - self.now_s(), stamp_s):
             return
-        if message.plan_id != self._gate.plan_id and self._gate.state is not GateState.LATCHED:
+        begins = message.plan_id != self._gate.plan_id
+        if begins and self._gate.state is not GateState.LATCHED:
             # no new motion when a latch could not be kept any more
             self._write(None)
         self._gate.plan_accepted(message.plan_id, message.gate_stops)
+        if begins:
+            # what is told of a plan must be the state under that plan: the executor ends one that it hears is held
+            self._tick()
 
     def _on_odometry(self, message: Odometry) -> None:
         reading = convert.odometry(message)

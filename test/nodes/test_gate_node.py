@@ -72,6 +72,22 @@ def test_a_stop_word_while_moving_holds_zero_until_another_plan(graph, words):
     assert robot.moves()
 
 
+def test_a_plan_that_releases_a_hold_is_never_told_to_be_held(graph):
+    robot = Robot(graph)
+    assert robot.moves()
+    told = []
+    graph.node.create_subscription(GateStatus, topics.GATE_STATUS, lambda m: told.append((m.plan_id, m.state)), topics.LATCHED)
+    robot.stop_messages.publish(String(data="button"))
+    assert robot.is_in(GateStatus.HELD)
+    robot.driving = False
+    stamp = robot.gate.get_clock().now().to_msg()
+    # between its own ticks the gate hears of the plan, and then reports as it does every now and then
+    robot.gate._on_executor(ExecutorStatus(stamp=stamp, plan_id="next", gate_stops=robot.gate._gate.stops))
+    robot.gate._supervise()
+    assert graph.spin_until(lambda: any(plan == "next" for plan, _ in told))
+    assert ("next", GateStatus.HELD) not in told
+
+
 def test_words_that_are_no_stop_change_nothing(graph):
     robot = Robot(graph)
     assert robot.moves()

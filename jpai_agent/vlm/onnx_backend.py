@@ -21,6 +21,7 @@ from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import Probe, probe
 from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
 from jpai_agent.vlm.grammar import PlanGrammars, plain_tokens, tokenizer_info
+from jpai_agent.vlm.own_words import Label, OwnWords
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 ANSWER_TOKENS_MAX = 320
@@ -53,6 +54,7 @@ class OnnxBackend:
         self._grammars = PlanGrammars(tokenizer_info(self._tokenizer, vocab_size))
         self._tokens = plain_tokens(self._tokenizer, vocab_size)
         self._coordinates = coordinate_values(self._tokens)
+        self._own_words = OwnWords(self._tokens)
         self.calibration = Calibration.load(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -78,7 +80,7 @@ class OnnxBackend:
         seen = time.perf_counter()
         cross_k, cross_v = self._graphs["encoder"].run(None, {"image_features": features, "input_ids": ids})
         encoded = time.perf_counter()
-        answer, probability, grammar_s = self._decode(cross_k, cross_v, grammar)
+        answer, probability, grammar_s = self._decode(cross_k, cross_v, grammar, self._own_words.of(prompt))
         ended = time.perf_counter()
         spent = {"prepare": prepared - began, "vision": seen - prepared, "encode": encoded - seen,
                  "decode": ended - encoded - grammar_s, "grammar": grammar_s, "total": ended - began}
@@ -108,7 +110,9 @@ class OnnxBackend:
             self._features.popitem(last=False)
         return features
 
-    def _decode(self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any) -> tuple[list[int], AnswerProbability, float]:
+    def _decode(
+        self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any, label: Label
+    ) -> tuple[list[int], AnswerProbability, float]:
         """Greedy decoding: the answer without its end token, its probability, seconds in the grammar."""
         mask, probability = self._grammars.mask(grammar), AnswerProbability(self._coordinates)
         answer: list[int] = []
@@ -117,8 +121,9 @@ class OnnxBackend:
             logits, past_k, past_v = self._graphs["decoder"].run(None, {
                 "input_ids": np.array([[token]], dtype=np.int64), "past_k": past_k, "past_v": past_v,
                 "cross_k": cross_k, "cross_v": cross_v})
-            scores = np.where(mask.allowed(), logits[0], -np.inf)
+            scores = np.where(label.narrow(mask.allowed()), logits[0], -np.inf)
             token = int(scores.argmax())
+            label.take(token)
             probability.add(scores, token, self._tokens[token])
             if not mask.accept(token):
                 raise VlmError("plan_error", f"the grammar left no token after {len(answer)} tokens")

@@ -30,7 +30,6 @@ LET_PASS_S = 0.7
 SETTLES = 2
 # faster than this a car is under way
 ROLLS_MPS = 0.5
-STANDS_MPS = 0.05
 # a car whose depth camera has been silent for so long is brought to the kerb; the gate brakes it a little later
 BLIND_S = 0.6
 
@@ -61,15 +60,14 @@ class Agent(Mind):
         run = self.executor.run
         if self._task is not None or run is not None:
             return self._task is None and run is not None and run.told
-        return not self.perception.ready or abs(self.perception.robot_state().v_mps) < STANDS_MPS
+        return not self.perception.ready or self.perception.robot_state().stands
 
     @property
     def moving(self) -> bool:
         """True while the robot moves or is about to."""
         if self.executor.run is not None:
             return True
-        state = self.perception.robot_state() if self.perception.ready else None
-        return state is not None and (abs(state.v_mps) > 0.05 or abs(state.w_radps) > 0.05)
+        return self.perception.ready and not self.perception.robot_state().stands
 
     def hear(self, text: str, now_s: float) -> None:
         """Take an instruction. Stop words act at once; everything else is planned while the robot carries on."""

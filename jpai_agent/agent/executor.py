@@ -20,8 +20,6 @@ from jpai_agent.world.robot import RobotSpec
 from jpai_agent.world.scene import Scene
 
 CHECK_EVERY_S = 0.2
-# a robot that moves less than this stands
-STANDS_MPS, STANDS_RADPS = 0.05, 0.05
 # while the rest is rehearsed again the robot slows to this; a car has to keep the traffic behind it in mind
 SLOWED_MPS, CAR_SLOWED_MPS = 0.3, 5.0
 # how far ahead a car's way is watched for changes
@@ -103,7 +101,7 @@ class Executor:
         self._used: dict[str, None] = {}
         self._checked_s = 0.0
         self._ticked_s: float | None = None
-        self._dropped = False
+        self._dropped = self._rests = False
         self._brakes = runner_for(Program((), (0.0, 0.0, 0.0)), robot, 1)
 
     def start(self, plan: ActionPlan, program: Program, verdict: Verdict, binding: Binding, scene: Scene, now_s: float) -> Run:
@@ -162,10 +160,13 @@ class Executor:
                 self._brakes = self._back_into_lane(scene) or self._brakes
             # a runner brakes on from the speed that it wanted last, a car's along its course
             command = (run.runner if run is not None else self._brakes).brake(view, dt_s)
-            if abs(scene.robot.v_mps) < STANDS_MPS and abs(scene.robot.w_radps) < STANDS_RADPS:
-                # others have stopped it already: a gate that opens again must not find anything left to drive
+            # others may have stopped it already: a gate that opens again must not find anything left to drive, and what a
+            # robot that has only just set out still gains after zero was asked for is nothing to brake from
+            self._rests = self._rests or scene.robot.stands
+            if self._rests:
                 return 0.0, 0.0
         else:
+            self._rests = False
             if run.change is None and run.verdict is not None and now_s - self._checked_s >= CHECK_EVERY_S:
                 self._checked_s = now_s
                 run.change = needs_rehearsal(run.verdict, run.scene, scene, self._way_left(run, scene),

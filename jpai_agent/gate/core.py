@@ -8,12 +8,12 @@ from enum import Enum
 
 from jpai_agent.gate.nearfield import NearField
 from jpai_agent.world.robot import Ackermann, Limits
+from jpai_agent.world.scene import stands
 
 TOLERANCE = 1.0 + 1e-6
 # of a car's lock and lateral acceleration, what passes: controllers stay below the whole, corrections need some room
 LOCK_SHARE, LATERAL_SHARE = 1.02, 1.5
 # what counts as commanded motion where odometry must show some
-MOVING_MPS, MOVING_RADPS = 0.05, 0.05
 # a reading beyond these shares of what the robot can do, over the time since the one before, is no odometry
 ODOMETRY_SHARE, ODOMETRY_SLACK_M, ODOMETRY_SLACK_RAD = 2.0, 0.5, 0.8
 
@@ -342,7 +342,7 @@ class Gate:
         return self.near.blocked(v, w, speed_mps, now_s)
 
     def _drives(self) -> bool:
-        return abs(self._last[0]) > MOVING_MPS or abs(self._last[1]) > MOVING_RADPS
+        return not stands(*self._last)
 
     def _brakes_softly(self, sensor: str) -> bool:
         return self.ackermann is not None and sensor in self.config.brakes_for

@@ -27,11 +27,11 @@ from jpai_agent.nodes.readings import Reading, depth_reading, lidar_reading
 from jpai_agent.nodes.vehicle import port_for
 from jpai_agent.world.paths import state_dir
 from jpai_agent.world.robot import CameraSpec
+from jpai_agent.world.scene import stands
 from jpai_msgs.msg import ExecutorStatus, GateStatus
 
 RATE_HZ = 50.0
 STATUS_HZ = 10.0
-MOVING_MPS, MOVING_RADPS = 0.05, 0.05
 # a person waits so long for a reset to reach the disk
 STORE_WITHIN_S = 5.0
 _STATES = {
@@ -166,7 +166,7 @@ class GateNode(GraphNode):
 
     def _on_odometry(self, message: Odometry) -> None:
         reading = convert.odometry(message)
-        self._driving = abs(reading.v_mps) > MOVING_MPS or abs(reading.w_radps) > MOVING_RADPS
+        self._driving = not stands(reading.v_mps, reading.w_radps)
         skew_s = reading.stamp_s - self.now_s()
         x, y, yaw = (float(value) for value in reading.pose)
         self._gate.odometry(x, y, yaw, reading.v_mps, reading.w_radps, self.steady_s(), skew_s, reading.stamp_s)

@@ -24,7 +24,7 @@ from jpai_agent.sim.trajectory import Decision, Recorder, Recording
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.robot import RobotSpec, load_robot
-from jpai_agent.world.scene import RobotState, Scene
+from jpai_agent.world.scene import STANDS_MPS, STANDS_RADPS, RobotState, Scene, stands
 from jpai_agent.world.sensors import Image, Observation
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ PERIOD_S = 0.05
 ENDS_AFTER_S = 2.0
 # simulated time that a plan, a look or a rehearsal takes, whatever it costs in truth
 WORK_DELAY_S = 0.5
-MOVING_MPS, MOVING_RADPS = 0.05, 0.05
 
 
 class AgentLike(Protocol):
@@ -340,7 +339,7 @@ class Course:
             self._waiting.pop(0)
             self._heard_at_s.append(now_s)
             self._idle_since_s = None
-            moving = abs(self._speed[0]) > MOVING_MPS or abs(self._speed[1]) > MOVING_RADPS
+            moving = not stands(*self._speed)
             # the gate listens for itself
             if stop_word(turn.say, moving, vehicle=self.robot.robot.ackermann is not None):
                 self.gate.stop("stop word")
@@ -358,7 +357,7 @@ class Course:
         first_motion = None
         if self._heard_at_s:
             heard_s = self._heard_at_s[0]
-            still = (recording.speed < MOVING_MPS) & (recording.turn_rate < MOVING_RADPS)
+            still = (recording.speed <= STANDS_MPS) & (recording.turn_rate <= STANDS_RADPS)
             began = recording.times[(recording.times > heard_s) & ~still]
             if len(began):
                 moved_s = float(began[0])

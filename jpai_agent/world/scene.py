@@ -13,6 +13,13 @@ import numpy as np
 
 # before any clock began
 SINCE_EVER_S = -1.0e6
+# a robot that moves no faster than this stands
+STANDS_MPS, STANDS_RADPS = 0.05, 0.05
+
+
+def stands(v_mps: float, w_radps: float) -> bool:
+    """Whether a robot with this forward speed and turn rate stands, as far as odometry can tell."""
+    return abs(v_mps) <= STANDS_MPS and abs(w_radps) <= STANDS_RADPS
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,11 @@ class RobotState:
     def pose(self) -> np.ndarray:
         """(3,) x, y, yaw."""
         return np.array([self.x_m, self.y_m, self.yaw_rad])
+
+    @property
+    def stands(self) -> bool:
+        """Whether it stands."""
+        return stands(self.v_mps, self.w_radps)
 
 
 @dataclass(frozen=True)

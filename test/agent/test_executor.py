@@ -165,6 +165,17 @@ def test_what_was_stopped_by_others_while_it_drove_wants_nothing_more(road: Road
     assert road.tick() == (0.0, 0.0)
 
 
+def test_a_robot_that_had_only_just_set_out_stays_at_rest_once_zero_was_asked_for(road: Road) -> None:
+    road.start()
+    road.run(0.2)
+    # odometry lags behind what the motors were given
+    road.scene = replace(road.scene, robot=replace(road.scene.robot, v_mps=0.04, w_radps=0.0))
+    road.executor.cancel()
+    assert road.tick() == (0.0, 0.0)
+    road.scene = replace(road.scene, robot=replace(road.scene.robot, v_mps=0.08, w_radps=0.0))
+    assert road.tick() == (0.0, 0.0)
+
+
 def test_a_cancelled_program_brakes_with_the_ordinary_brakes_and_can_be_told(road: Road) -> None:
     run = road.start()
     before = road.run(3.0)

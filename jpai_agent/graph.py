@@ -110,6 +110,8 @@ def processes(
     record: str = "",
     audit: str = "",
     certificate: str = "",
+    voice: Mapping[str, Value] | None = None,
+    speech: Mapping[str, Value] | None = None,
     remappings: Sequence[tuple[str, str]] = (),
 ) -> tuple[Process, ...]:
     """The graph for a robot in a world.
@@ -128,6 +130,7 @@ def processes(
         record: An empty folder for the record of the run; none is kept when left out.
         audit: The audit log; that of the user when left out.
         certificate: The file under which a person may arm the gate where the robot is not simulated, and which model it is for.
+        voice: Parameters of the node that hears; without them there is none. speech: of the node that speaks.
         remappings: (from, to) names for every node, to fit a robot's own topics.
     """
     endpoint = model_server or vlm_endpoint or default_endpoint()
@@ -152,6 +155,10 @@ def processes(
         node("agent_node", vlm_endpoint=endpoint, vlm_keys=str(state_dir()), record=record, audit_file=audit_file,
              certificate=certificate),
     ]
+    if speech is not None:
+        graph.append(node("speech_node", **speech))
+    if voice is not None:
+        graph.append(node("voice_node", **voice))
     if model_server:
         graph = [process for process in graph if process.name != "vlm_server"]
     if simulated:

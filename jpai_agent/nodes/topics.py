@@ -23,6 +23,8 @@ SCENE = "/jpai/scene"
 FORGET = "/jpai/forget"
 PLAN = "/jpai/plan"
 REPLY = "/jpai/reply"
+# the words that the robot says aloud just now, "" at their end
+SPEAKING = "/jpai/speaking"
 VERDICT = "/jpai/verdict"
 ROLLOUTS = "/jpai/rollouts"
 LOCALIZATION = "/localization/pose"

@@ -25,7 +25,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from jpai_agent.vlm.policy import Endpoint, Policy, PolicyError, loopback
+from jpai_agent.vlm.hosts import loopback
+from jpai_agent.vlm.policy import Endpoint, Policy, PolicyError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ but the one whose public key is its keys/model-server.pub.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import zmq
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from zmq.utils import z85
 
+from jpai_agent.vlm.hosts import loopback
 from jpai_agent.world.keys import KeyFault, keys_dir, private_key, public_hex, read_public
 
 log = logging.getLogger("jpai_agent.vlm.keys")
@@ -36,13 +36,7 @@ def stays_here(endpoint: str) -> bool:
     if not endpoint.startswith("tcp://"):
         raise ValueError(f"{endpoint!r} is no address of a model server: ipc://… and tcp://HOST:PORT are")
     match = _TCP.fullmatch(endpoint)
-    host = (match[1] or match[2]) if match else ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return loopback((match[1] or match[2]) if match else "")
 
 
 def make_key(end: str, folder: Path | None = None) -> X25519PrivateKey:

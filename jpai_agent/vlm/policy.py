@@ -7,7 +7,6 @@ whoever wrote it; that the host is the one that is meant, its pinned certificate
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import re
 import ssl
@@ -21,6 +20,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from jpai_agent.vlm.codecs import CODECS, PointCodec, codec_for
+from jpai_agent.vlm.hosts import loopback
 from jpai_agent.world.paths import resource
 
 POLICY_ENV = "JPAI_POLICY"
@@ -243,16 +243,6 @@ class Policy(BaseModel):
             "text": "text" in e.allow, "maps": "maps" in e.allow, "frames": e.frames, "model": e.model,
             "key": "none" if e.key_env is None else f"{e.key_env} {'set' if os.environ.get(e.key_env) else 'not set'}",
         } for name, e in self.endpoints.items()]
-
-
-def loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def ca_print(pem: str) -> str:

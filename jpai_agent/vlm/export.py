@@ -28,12 +28,12 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from torchao.quantization import Int8WeightOnlyConfig
-from transformers import AutoModelForImageTextToText, TorchAoConfig
+from transformers import AutoModelForImageTextToText
 
 from jpai_agent.vlm.backend import VlmError
 from jpai_agent.vlm.export_graphs import DecoderGraph, EncoderGraph, VisionGraph
 from jpai_agent.vlm.manifest import write_manifest
+from jpai_agent.vlm.quantize import store_quantized
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def export(checkpoint: Path, out: Path, *, name: str = "jpai-embedded", version:
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        store_int8(checkpoint, folder)
+        store_quantized(checkpoint, folder, 8)
         model = load_dequantized(folder)
         export_graphs(model, folder)
         report = {"check": check(model, folder), "bytes": {
@@ -114,23 +114,6 @@ What training and export measured:
 {json.dumps(dict(facts), ensure_ascii=False, indent=1, default=str)}
 ```
 """
-
-
-def store_int8(checkpoint: Path, out: Path) -> None:
-    """Store a checkpoint with the weights of its linear layers in int8, one scale a row; all else as it is.
-
-    The result is torchao's safetensors format, which transformers loads with no custom code. Embeddings stay fp32: they
-    are shared with the output layer.
-    """
-    config = TorchAoConfig(Int8WeightOnlyConfig(version=2))
-    model: Any = AutoModelForImageTextToText.from_pretrained(checkpoint, quantization_config=config, **_LOCAL)
-    model.save_pretrained(out)
-    for path in sorted(checkpoint.iterdir()):
-        if path.is_file() and not (out / path.name).exists() and path.suffix in (".json", ".jinja", ".md", ".txt"):
-            shutil.copy2(path, out / path.name)
-    # safetensors are written readable by their owner alone
-    for path in out.iterdir():
-        path.chmod(0o644)
 
 
 def load_dequantized(folder: Path) -> Any:

@@ -20,23 +20,19 @@ def stamped(message: Any, offset_s: float) -> Any:
     return message
 
 
-def bend(stream: str, how: Callable[[GateBench, Rng], Callable[[Any], list[Any]]]) -> Inject:
-    """A fault that turns the messages of a stream into others."""
+def bend(how: Callable[[GateBench, Rng], Callable[[Any], list[Any]]], *streams: str) -> Inject:
+    """A fault that turns the messages of streams into others, those of each by a function of its own."""
 
     def inject(bench: GateBench, rng: Rng) -> None:
-        bench.stand_in.bends[stream] = how(bench, rng)
+        for stream in streams:
+            bench.stand_in.bends[stream] = how(bench, rng)
 
     return inject
 
 
 def silent(*streams: str) -> Inject:
     """Nothing comes any more."""
-
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            bench.stand_in.bends[stream] = lambda message: []
-
-    return inject
+    return bend(lambda bench, rng: lambda message: [], *streams)
 
 
 def changed(stream: str, change: Callable[[Any, Rng], Any]) -> Inject:
@@ -49,7 +45,7 @@ def changed(stream: str, change: Callable[[Any, Rng], Any]) -> Inject:
 
         return altered
 
-    return bend(stream, how)
+    return bend(how, stream)
 
 
 def off_clock(stream: str, offset_s: float) -> Inject:
@@ -71,7 +67,7 @@ def frozen(stream: str) -> Inject:
 
         return same
 
-    return bend(stream, how)
+    return bend(how, stream)
 
 
 def picture(make: Callable[[tuple[int, int], Rng], np.ndarray]) -> Inject:
@@ -82,7 +78,7 @@ def picture(make: Callable[[tuple[int, int], Rng], np.ndarray]) -> Inject:
         shape = (camera.depth_height_px, camera.depth_width_px)
         return lambda message: [bench.stand_in.depth_msg(make(shape, rng))]
 
-    return bend("depth", how)
+    return bend(how, "depth")
 
 
 def request(v: float, w: float, offset_s: float = 0.0) -> Inject:
@@ -91,17 +87,12 @@ def request(v: float, w: float, offset_s: float = 0.0) -> Inject:
     def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
         return lambda message: [bench.stand_in.request_msg(v, w, offset_s)]
 
-    return bend("request", how)
+    return bend(how, "request")
 
 
 def tripled(*streams: str) -> Inject:
     """Each message comes three times."""
-
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            bench.stand_in.bends[stream] = lambda message: [message, deepcopy(message), deepcopy(message)]
-
-    return inject
+    return bend(lambda bench, rng: lambda message: [message, deepcopy(message), deepcopy(message)], *streams)
 
 
 def delayed(streams: tuple[str, ...], by_s: float) -> Inject:
@@ -118,57 +109,46 @@ def delayed(streams: tuple[str, ...], by_s: float) -> Inject:
 
         return late
 
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            bench.stand_in.bends[stream] = how(bench, rng)
-
-    return inject
+    return bend(how, *streams)
 
 
 def replayed(*streams: str) -> Inject:
     """The newest message is sent again and again as it was, nothing new."""
 
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            kept: list[Any] = []
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        kept: list[Any] = []
 
-            def again(message: Any, kept: list[Any] = kept) -> list[Any]:
-                kept.append(deepcopy(message))
-                return [deepcopy(kept[0])]
+        def again(message: Any) -> list[Any]:
+            kept.append(deepcopy(message))
+            return [deepcopy(kept[0])]
 
-            bench.stand_in.bends[stream] = again
+        return again
 
-    return inject
+    return bend(how, *streams)
 
 
 def dropped(streams: tuple[str, ...], share: float) -> Inject:
     """Some messages are lost."""
-
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            bench.stand_in.bends[stream] = lambda message: [] if rng.random() < share else [message]
-
-    return inject
+    return bend(lambda bench, rng: lambda message: [] if rng.random() < share else [message], *streams)
 
 
 def swapped(*streams: str) -> Inject:
     """Every other message overtakes the one before."""
 
-    def inject(bench: GateBench, rng: Rng) -> None:
-        for stream in streams:
-            kept: list[Any] = []
+    def how(bench: GateBench, rng: Rng) -> Callable[[Any], list[Any]]:
+        kept: list[Any] = []
 
-            def overtake(message: Any, kept: list[Any] = kept) -> list[Any]:
-                kept.append(message)
-                if len(kept) < 2:
-                    return []
-                pair = [kept[1], kept[0]]
-                kept.clear()
-                return pair
+        def overtake(message: Any) -> list[Any]:
+            kept.append(message)
+            if len(kept) < 2:
+                return []
+            pair = [kept[1], kept[0]]
+            kept.clear()
+            return pair
 
-            bench.stand_in.bends[stream] = overtake
+        return overtake
 
-    return inject
+    return bend(how, *streams)
 
 
 def other_frame(message: Any, rng: Rng) -> None:
@@ -247,4 +227,4 @@ def spoilt_scan(kind: str) -> Inject:
 
         return covered if kind == "covered" else short
 
-    return bend("scan", how)
+    return bend(how, "scan")

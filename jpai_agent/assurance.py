@@ -8,17 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.refusal import refused
+
 audit_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown",
                         help="Examine the log of what was said, planned, rehearsed, started and stopped.")
 certify_app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 
 Log = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The log; this user's when left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
-
-
-def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(f"jpai: {message}", err=True)
-    return typer.Exit(code)
 
 
 @audit_app.command("verify", epilog="Example: jpai audit verify")
@@ -40,7 +37,7 @@ def audit_verify(
         kept = [_present(one, read_checkpoint(one)) for one in checkpoint or []]
         audit = verify_log(path, public, witnesses=kept)
     except (OSError, ValueError) as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     if as_json:
         found = [vars(finding) for finding in audit.findings]
         typer.echo(json.dumps({"file": str(path), "key": public, "whole": audit.whole, "records": audit.records,
@@ -74,7 +71,7 @@ def audit_checkpoint(file: Log = None) -> None:
     try:
         typer.echo(path.read_text(encoding="utf-8").strip())
     except OSError as error:
-        raise _fail(f"no checkpoint {path}: {error.strerror}", 2) from error
+        raise refused(f"no checkpoint {path}: {error.strerror}", 2) from error
 
 
 @audit_app.command("renew", epilog="Example: jpai audit renew")
@@ -85,7 +82,7 @@ def audit_renew(file: Log = None) -> None:
     try:
         typer.echo(f"put aside as {renew(file)}")
     except AuditError as error:
-        raise _fail(str(error), 1) from error
+        raise refused(str(error), 1) from error
 
 
 @certify_app.callback(epilog="Example: jpai certify --robot cart --out cart.certificate.json")
@@ -124,7 +121,7 @@ def certify(
         write_certificate(certificate, path)
         kept.unlink()
     except (CertificateError, OSError, ValueError) as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     if as_json:
         typer.echo(path.read_text(encoding="utf-8"))
     else:
@@ -151,7 +148,7 @@ def certify_verify(
     try:
         certificate = read_certificate(file)
     except CertificateError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     try:
         permit(file, certificate.subject.robot, certificate.subject.world, model or default_model_dir())
     except CertificateError as error:

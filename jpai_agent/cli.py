@@ -12,6 +12,7 @@ import typer
 from jpai_agent.assurance import audit_app, certify_app
 from jpai_agent.keyring import keys_app
 from jpai_agent.models import models_app
+from jpai_agent.refusal import refused
 
 app = typer.Typer(
     name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
@@ -40,11 +41,6 @@ Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
 
 
-def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(f"jpai: {message}", err=True)
-    return typer.Exit(code)
-
-
 @app.command(epilog="Example: jpai demo --view")
 def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
@@ -56,7 +52,7 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
     try:
         robot_for(world)
     except ValueError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     if view:
@@ -72,7 +68,7 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
         try:
             well = run_demo(folder, world=world, model=str(model or ""), film=video, write=typer.echo)
         except GraphError as error:
-            raise _fail(str(error), 1) from error
+            raise refused(str(error), 1) from error
     typer.echo(f"記録: {folder}/summary.png" + (f"  {folder}/video.mp4" if video else ""))
     if not well:
         raise typer.Exit(1)
@@ -89,7 +85,7 @@ def run(instructions: Annotated[list[str], typer.Argument(help="What is said, on
     try:
         episode = free_episode(world, seed, instructions)
     except ValueError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     folder = new_run_folder(runs)
     write = (lambda line: None) if as_json else typer.echo
     result = _with_model(lambda: play(episode, ModelAgents(model), folder, film=video, view=view,
@@ -99,7 +95,7 @@ def run(instructions: Annotated[list[str], typer.Argument(help="What is said, on
     else:
         typer.echo(f"記録: {folder}")
     if result.error:
-        raise _fail(result.error, 1)
+        raise refused(result.error, 1)
 
 
 @app.command(epilog="Example: jpai chat --seed 4")
@@ -111,7 +107,7 @@ def chat(world: World = "yard", seed: Seed = 1, model: Model = None, runs: Runs 
     try:
         episode = free_episode(world, seed, ["待機"], limit_s=3600.0)
     except ValueError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     typer.echo("日本語で話しかけてください。Ctrl-D で終わります。")
@@ -139,15 +135,15 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
 
     pixels = cv2.imread(str(image), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise _fail(f"{image} is no picture that can be read", 2)
+        raise refused(f"{image} is no picture that can be read", 2)
     try:
         words = normalise(instruction).text
         world = world or WORLDS.get(robot, "yard")
         places, skills = load_map(world), skills_for(robot or robot_for(world))
     except InstructionError as error:
-        raise _fail(f"{error}\n{error.reply}", 2) from error
+        raise refused(f"{error}\n{error.reply}", 2) from error
     except ValueError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     names = {place.id: place.names for place in places.places}
     request = PlanRequest(words, {"front": cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)}, robot or robot_for(world), places=names)
     answer = _with_model(lambda: load_backend(model, note=Accounts("jpai plan")).plan(request))
@@ -156,7 +152,7 @@ def plan(instruction: Annotated[str, typer.Argument(help="What is said.")],
         known = (*names, *(LANDMARKS if places.road is not None else ()))
         found = parse_plan(answer.text, skills, cameras=("front",), places=tuple(dict.fromkeys(known)))
     except PlanError as error:
-        raise _fail(f"the model's answer is no plan: {error}", 1) from error
+        raise refused(f"the model's answer is no plan: {error}", 1) from error
     if as_json:
         typer.echo(found.to_json())
         return
@@ -177,7 +173,7 @@ def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, who
         text = sys.stdin.read() if str(plan_file) == "-" else plan_file.read_text(encoding="utf-8")
         verdict = rehearse_plan(text, world, seed, rollouts)
     except (OSError, ValueError) as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     values = {k: v for k, v in verdict.to_dict().items() if as_json or k not in ("paths", "swept")}
     typer.echo(json.dumps(values, ensure_ascii=False, indent=None if as_json else 2))
     if not verdict.passed:
@@ -210,7 +206,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         try:
             code = faults.main([f"--robot={robot}", f"--seeds={seeds}", *chosen, *(["--json"] if as_json else [])])
         except ValueError as error:
-            raise _fail(str(error), 2) from error
+            raise refused(str(error), 2) from error
         raise typer.Exit(code)
     if what == "unsafe":
         from jpai_agent.sim.unsafe import run_unsafe, table
@@ -218,7 +214,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         try:
             figures = run_unsafe(robot, n or 300, seed, jobs=jobs)
         except ValueError as error:
-            raise _fail(str(error), 2) from error
+            raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False) if as_json else "\n".join(table(figures)))
         raise typer.Exit(1 if figures["unsafe"]["executed"] else 0)
     if what == "twin" and (n or seed):
@@ -231,11 +227,11 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         try:
             figures = _with_model(lambda: benches.run(what, model, robot, n, idle))
         except ValueError as error:
-            raise _fail(str(error), 2) from error
+            raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))
         return
     if suite is None:
-        raise _fail("--suite FILE.jsonl is missing", 2)
+        raise refused("--suite FILE.jsonl is missing", 2)
     from jpai_agent.playing import ModelAgents, bench_log, check_model, failure, model_facts
     from jpai_agent.sim.bench import run_suite
     from jpai_agent.sim.episode import read_suite
@@ -250,7 +246,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
             suite, ModelAgents(model), out=out, jobs=jobs, model=model_facts(model), make_log=bench_log if out else None,
             failure_picture=failure if out else None, console=console))
     except (OSError, ValueError) as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
@@ -310,9 +306,9 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
             permit(Path(options["certificate"]), robot, what, model or default_model_dir())
         code = graph.up(what, robot, domain_id=domain, tell=typer.echo, **options)
     except CertificateError as error:
-        raise _fail(str(error), 1) from error
+        raise refused(str(error), 1) from error
     except ValueError as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     raise typer.Exit(code)
 
 
@@ -339,7 +335,7 @@ def _with_model(work: Any) -> Any:
     try:
         return work()
     except VlmError as error:
-        raise _fail(f"{error}\n{error.reply}", 3) from error
+        raise refused(f"{error}\n{error.reply}", 3) from error
 
 
 def main() -> None:

@@ -8,16 +8,13 @@ from typing import Annotated
 
 import typer
 
+from jpai_agent.refusal import refused
+
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown",
                        help="Keys of model servers and their clients beyond one machine, and those that sign.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
 State = Annotated[Path | None, typer.Option(help="Folder of the state; $JPAI_STATE_DIR or ~/.local/state/jpai when left out.")]
-
-
-def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(f"jpai: {message}", err=True)
-    return typer.Exit(code)
 
 
 @keys_app.command("make", epilog="Example: jpai keys make server")
@@ -29,11 +26,11 @@ def make(end: Annotated[str, typer.Argument(help="`server`, where a model is ser
 
     names = {"server": SERVER, "client": CLIENT}
     if end not in names:
-        raise _fail(f"unknown end {end!r}: server or client", 2)
+        raise refused(f"unknown end {end!r}: server or client", 2)
     try:
         make_key(names[end], state)
     except KeyFault as error:
-        raise _fail(str(error), 1) from error
+        raise refused(str(error), 1) from error
     typer.echo(keys_dir(state) / f"{names[end]}.pub")
 
 
@@ -49,7 +46,7 @@ def allow(file: Annotated[Path, typer.Argument(help="A robot's model-client.pub,
 
     folder = keys_dir(state) / CLIENTS
     if not name.replace("-", "").replace("_", "").isalnum():
-        raise _fail(f"{name!r} is no name: letters, digits, - and _", 2)
+        raise refused(f"{name!r} is no name: letters, digits, - and _", 2)
     try:
         public = read_public(file, X25519PublicKey)
         path = folder / f"{name}.pub"
@@ -57,11 +54,11 @@ def allow(file: Annotated[Path, typer.Argument(help="A robot's model-client.pub,
         with path.open("x", encoding="ascii") as kept:
             kept.write(public + "\n")
     except FileExistsError as error:
-        raise _fail(f"{path} is there: remove it first", 1) from error
+        raise refused(f"{path} is there: remove it first", 1) from error
     except KeyFault as error:
-        raise _fail(str(error), 2) from error
+        raise refused(str(error), 2) from error
     except OSError as error:
-        raise _fail(f"{folder}: {error.strerror}", 1) from error
+        raise refused(f"{folder}: {error.strerror}", 1) from error
     typer.echo(path)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.refusal import refused
+
 models_app = typer.Typer(no_args_is_help=True, help="Your own models: add a checkpoint from a folder, list, verify, remove.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name under which it was added.")]
@@ -92,5 +94,4 @@ def _done(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except VlmError as error:
-        typer.echo(f"jpai: {error}", err=True)
-        raise typer.Exit(2 if error.reason_code == "bad_request" else 3) from error
+        raise refused(str(error), 2 if error.reason_code == "bad_request" else 3) from error

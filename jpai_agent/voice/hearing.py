@@ -1,0 +1,290 @@
+"""Hearing as a whole, over blocks of sound: what was said, what stops the robot at once, and what is not taken. No devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jpai_agent.language import only_stop, stop_word
+from jpai_agent.language.stop import fold
+from jpai_agent.voice.activity import Segmenter, Utterance
+from jpai_agent.voice.audio import BLOCK_S, Block, Samples
+from jpai_agent.voice.inventions import invented
+from jpai_agent.voice.recogniser import Recogniser, RecogniserError, Transcript
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something heard. Times are on the clock of the blocks, of the speech itself."""
+
+    text: str
+    confidence: float
+    begin_s: float
+    end_s: float
+
+
+class StopHeard(Event):
+    """Stop at once: `text` is the word, or the sentence in which it was found."""
+
+
+class Heard(Event):
+    """An instruction, or an answer."""
+
+
+class Unsure(Event):
+    """Probably an instruction: to be read back before it is done."""
+
+
+class PersonSpeaks(Event):
+    """Somebody speaks while the robot does: it should be silent."""
+
+
+@dataclass(frozen=True)
+class Dropped(Event):
+    """Not taken.
+
+    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention or unclear; failed, with the fault as text.
+    """
+
+    why: str = ""
+
+
+class StopSpotter(Protocol):
+    """Hears stop words by themselves."""
+
+    def feed(self, samples: Samples) -> str | None:
+        """The stop word that has ended in this block, (BLOCK_SAMPLES,); blocks come in order and without gaps."""
+        ...
+
+
+class OwnVoice(Protocol):
+    """Knows what the robot itself is saying."""
+
+    @property
+    def speaking(self) -> bool:
+        """True while the robot's own speech is in the air."""
+        ...
+
+    def says(self, text: str) -> bool:
+        """Whether this is what it is saying or has just said, or a part of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class HearingConfig:
+    """What is taken.
+
+    Attributes:
+        sure: From this confidence on an instruction is taken as it is. floor: below it, it is dropped.
+        stop_floor: From this confidence on a stop word within a sentence stops.
+        wake_words: Names that an instruction must begin with; empty: none is needed. A stop never needs one.
+        attends_s: How long after `attend` no wake word is needed.
+        stale_s: An instruction that a slow recogniser gives later than this after its end is dropped.
+        alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
+        again_s: While the robot speaks, how often it is looked whether somebody else does.
+    """
+
+    sure: float = 0.75
+    floor: float = 0.4
+    stop_floor: float = 0.3
+    wake_words: Sequence[str] = ()
+    attends_s: float = 10.0
+    stale_s: float = 10.0
+    alone_s: float = 1.6
+    again_s: float = 0.5
+
+
+@dataclass
+class _Job:
+    utterance: Utterance
+    done: Future[Transcript]
+    partial: bool = False
+    # the spotter has stopped the robot within it
+    stopped: bool = field(default=False)
+
+
+def at_once(work: Callable[[], Transcript]) -> Future[Transcript]:
+    """Do the work here and now; what it raises is the future's."""
+    done: Future[Transcript] = Future()
+    try:
+        done.set_result(work())
+    except RecogniserError as error:
+        done.set_exception(error)
+    return done
+
+
+class Hearing:
+    """Feed it every block; it tells what was heard.
+
+    Args:
+        segmenter: Cuts utterances.
+        recogniser: Writes them down. hints: Words that are likely.
+        spotter: Hears stop words; without one they are found in what was written down.
+        own: Knows what the robot says; None where it does not speak.
+        vehicle: It is a car, which is told where to stop while it drives (language.stop).
+        submit: Does the recogniser's work, one after the other; here and now unless given.
+    """
+
+    def __init__(self, segmenter: Segmenter, recogniser: Recogniser, *, hints: Sequence[str] = (),
+                 spotter: StopSpotter | None = None, own: OwnVoice | None = None, vehicle: bool = False,
+                 config: HearingConfig | None = None,
+                 submit: Callable[[Callable[[], Transcript]], Future[Transcript]] = at_once) -> None:
+        self.config = config or HearingConfig()
+        self._segmenter, self._recogniser, self._hints = segmenter, recogniser, tuple(hints)
+        self._spotter, self._own, self._vehicle, self._submit = spotter, own, vehicle, submit
+        self._jobs: list[_Job] = []
+        self._now_s = 0.0
+        self._attends_until_s = float("-inf")
+        self._stopped = False
+        self._looked_s = 0.0
+
+    @property
+    def voice(self) -> bool:
+        """True while somebody other than the robot speaks, as far as that is known before the words are."""
+        return self._segmenter.speaking and not (self._own is not None and self._own.speaking)
+
+    def attend(self) -> None:
+        """The robot has spoken: what is said next is said to it, also without its wake word."""
+        self._attends_until_s = self._now_s + self.config.attends_s
+
+    def feed(self, block: Block) -> list[Event]:
+        """What has become known with this block."""
+        spoke = self._segmenter.speaking
+        self._now_s = block.time_s + BLOCK_S
+        events = self._spotted(block)
+        utterance = self._segmenter.feed(block)
+        if self._segmenter.speaking and not spoke:
+            self._looked_s = self._segmenter.begin_s
+        if utterance is not None:
+            events += self._ended(utterance)
+        elif self._segmenter.speaking:
+            self._look_who_speaks()
+        return events + self._written(wait=False)
+
+    def split(self) -> list[Event]:
+        """The robot has ended its own speech: what is said from here on is another utterance."""
+        utterance = self._segmenter.flush()
+        return self._ended(utterance) if utterance is not None else []
+
+    def finish(self) -> list[Event]:
+        """The sound has ended: all that is still to be told."""
+        return self.split() + self._written(wait=True)
+
+    def _spotted(self, block: Block) -> list[Event]:
+        word = self._spotter.feed(block.samples) if self._spotter is not None else None
+        if word is None or self._is_own(word):
+            return []
+        under_way = self._segmenter.speaking
+        begin_s = self._segmenter.begin_s if under_way else self._now_s
+        if self._vehicle and word.endswith("て") and self._now_s - begin_s > self.config.alone_s:
+            # コンビニの前で停めて is where a ride ends: only the whole sentence tells
+            return []
+        self._stopped = under_way
+        return [StopHeard(word, 1.0, begin_s, self._now_s)]
+
+    def _ended(self, utterance: Utterance) -> list[Event]:
+        stopped, self._stopped = self._stopped, False
+        if not utterance.whole:
+            return [Dropped("", 0.0, utterance.begin_s, utterance.end_s, "too_long")]
+        self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped))
+        return []
+
+    def _look_who_speaks(self) -> None:
+        """While the robot speaks, have what is heard meanwhile written down again and again."""
+        if self._own is None or not self._own.speaking or self._now_s - self._looked_s < self.config.again_s:
+            return
+        if self._jobs:
+            return
+        self._looked_s = self._now_s
+        samples = self._segmenter.so_far()
+        so_far = Utterance(samples, self._segmenter.begin_s, self._now_s, whole=False)
+        self._jobs.append(_Job(so_far, self._transcribe(samples), partial=True))
+
+    def _transcribe(self, samples: Samples) -> Future[Transcript]:
+        return self._submit(lambda: self._recogniser.transcribe(samples, self._hints))
+
+    def _written(self, wait: bool) -> list[Event]:
+        events: list[Event] = []
+        while self._jobs and (wait or self._jobs[0].done.done()):
+            job = self._jobs.pop(0)
+            begin_s, end_s = job.utterance.begin_s, job.utterance.end_s
+            try:
+                transcript = job.done.result()
+            except RecogniserError as error:
+                events.append(Dropped(str(error), 0.0, begin_s, end_s, "failed"))
+                continue
+            if job.partial:
+                if transcript.text and transcript.confidence >= self.config.floor and not self._is_own(transcript.text):
+                    events.append(PersonSpeaks(transcript.text, transcript.confidence, begin_s, end_s))
+                continue
+            events += self._judged(job, transcript)
+        return events
+
+    def _judged(self, job: _Job, transcript: Transcript) -> list[Event]:
+        """What becomes of an utterance's words. A stop comes first, and never waits for certainty."""
+        text, confidence = transcript.text.strip(), transcript.confidence
+        begin_s, end_s = job.utterance.begin_s, job.utterance.end_s
+
+        def dropped(why: str) -> list[Event]:
+            return [Dropped(text, confidence, begin_s, end_s, why)]
+
+        if not text:
+            return dropped("nothing")
+        if self._is_own(text):
+            return dropped("own_voice")
+        events: list[Event] = []
+        if confidence >= self.config.stop_floor and stop_word(text, moving=True, vehicle=self._vehicle):
+            if not job.stopped:
+                events.append(StopHeard(text, confidence, begin_s, end_s))
+            if only_stop(text):
+                return [*events, Heard(text, confidence, begin_s, end_s)]
+        if self._now_s - end_s > self.config.stale_s:
+            return events + dropped("stale")
+        if invented(text):
+            return events + dropped("invention")
+        words = self._addressed(text, begin_s)
+        if words is None:
+            return events + dropped("no_wake_word")
+        if confidence < self.config.floor:
+            return events + dropped("unclear")
+        self._attends_until_s = max(self._attends_until_s, end_s + self.config.attends_s)
+        kind = Heard if confidence >= self.config.sure else Unsure
+        return [*events, kind(words, confidence, begin_s, end_s)]
+
+    def _addressed(self, text: str, begin_s: float) -> str | None:
+        """What is said to the robot, without its name; None where it was not addressed."""
+        if not self.config.wake_words:
+            return text
+        rest = after_wake_word(text, self.config.wake_words)
+        if rest is not None:
+            return rest or text
+        return text if begin_s <= self._attends_until_s else None
+
+    def _is_own(self, text: str) -> bool:
+        return self._own is not None and self._own.says(text)
+
+
+def after_wake_word(text: str, wake_words: Sequence[str]) -> str | None:
+    """What follows a wake word at the begin of a text; "" where nothing does, None where there is none.
+
+    A recogniser may have misheard one sound in four of it; width, kana and elongation do not matter.
+    """
+    for at in range(1, len(text) + 1):
+        said = fold(text[:at]).replace(" ", "")
+        for word in (fold(wake).replace(" ", "") for wake in wake_words):
+            # the whole name, so that the rest does not begin with a piece of it
+            if len(said) >= len(word) and said and _differ(said, word) <= len(word) // 4:
+                return text[at:].lstrip("、。,.!！ 　")
+    return None
+
+
+def _differ(one: str, other: str) -> int:
+    """Least number of letters put in, taken out or changed (Levenshtein 1966)."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]

@@ -1,0 +1,224 @@
+"""What is said becomes an instruction, a question or nothing; a stop comes first and never waits."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from made_sound import At, Says, Table, blocks, loud, noise, silence
+
+from jpai_agent.voice.activity import CutConfig, Segmenter
+from jpai_agent.voice.audio import BLOCK_S, Block
+from jpai_agent.voice.hearing import (
+    Dropped,
+    Event,
+    Heard,
+    Hearing,
+    HearingConfig,
+    PersonSpeaks,
+    StopHeard,
+    Unsure,
+    after_wake_word,
+)
+from jpai_agent.voice.recogniser import RecogniserError, Transcript
+
+FIRST, SECOND = noise(1.0, 1), noise(1.2, 2)
+PAUSE = silence(1.0)
+
+
+def heard(*parts: np.ndarray, table: Table | None = None, **options) -> list[Event]:
+    hearing = Hearing(Segmenter(loud), table or Table(), **options)
+    return [event for block in blocks(*parts) for event in hearing.feed(block)] + hearing.finish()
+
+
+def says(text: str, confidence: float = 0.95, **options) -> list[Event]:
+    """What is made of one utterance that is recognised so."""
+    return heard(PAUSE, FIRST, PAUSE, table=Table([(FIRST, Transcript(text, confidence))]), **options)
+
+
+def kinds(events: list[Event]) -> list[tuple[type, str]]:
+    return [(type(event), event.text) for event in events]
+
+
+def why(events: list[Event]) -> list[str]:
+    return [event.why if isinstance(event, Dropped) else type(event).__name__ for event in events]
+
+
+def test_what_was_said_clearly_is_an_instruction_with_its_times_and_confidence() -> None:
+    (event,) = says("赤い箱の前まで")
+    assert isinstance(event, Heard)
+    assert (event.text, event.confidence) == ("赤い箱の前まで", 0.95)
+    assert (event.begin_s, event.end_s) == pytest.approx((1.0, 2.0), abs=BLOCK_S)
+
+
+def test_two_utterances_are_told_in_their_order() -> None:
+    table = Table([(FIRST, Transcript("赤い箱へ", 0.9)), (SECOND, Transcript("違う、青", 0.9))])
+    assert kinds(heard(FIRST, PAUSE, SECOND, PAUSE, table=table)) == [(Heard, "赤い箱へ"), (Heard, "違う、青")]
+
+
+def test_what_was_said_less_clearly_is_to_be_read_back_and_what_is_unclear_is_dropped() -> None:
+    assert kinds(says("赤い箱へ", 0.6)) == [(Unsure, "赤い箱へ")]
+    assert why(says("赤い箱へ", 0.2)) == ["unclear"]
+
+
+def test_silence_and_noise_in_which_no_word_is_found_give_nothing() -> None:
+    assert heard(silence(5.0)) == []
+    assert why(says("")) == ["nothing"]
+
+
+def test_what_recognisers_make_up_is_dropped_however_sure_they_are() -> None:
+    assert why(says("ご視聴ありがとうございました", 0.99)) == ["invention"]
+
+
+def test_a_speech_without_end_is_dropped() -> None:
+    hearing = Hearing(Segmenter(loud, CutConfig(longest_s=2.0)), Table())
+    assert why([event for block in blocks(noise(5.0), PAUSE) for event in hearing.feed(block)]) == ["too_long"]
+
+
+def test_a_recogniser_that_fails_costs_one_utterance() -> None:
+    table = Table([(FIRST, RecogniserError("out of memory")), (SECOND, Transcript("青い箱へ", 0.9))])
+    first, second = heard(FIRST, PAUSE, SECOND, PAUSE, table=table)
+    assert isinstance(first, Dropped) and (first.why, first.text) == ("failed", "out of memory")
+    assert isinstance(second, Heard)
+
+
+def test_the_recogniser_is_told_which_words_are_likely() -> None:
+    table = Table()
+    heard(FIRST, PAUSE, table=table, hints=["赤い箱", "出口"])
+    assert table.hints == ("赤い箱", "出口")
+
+
+# --- stops
+
+
+def test_a_stop_word_stops_before_the_sentence_has_ended_and_once() -> None:
+    table = Table([(FIRST, Transcript("止まれ、そこの赤い箱へ", 0.9))])
+    events = heard(PAUSE, FIRST, PAUSE, table=table, spotter=At(止まれ=1.5))
+    assert kinds(events) == [(StopHeard, "止まれ"), (Heard, "止まれ、そこの赤い箱へ")]
+    assert events[0].end_s == pytest.approx(1.5, abs=BLOCK_S)
+
+
+def test_a_stop_that_only_the_recogniser_heard_stops_too_and_is_answered() -> None:
+    assert kinds(says("止まって！")) == [(StopHeard, "止まって！"), (Heard, "止まって！")]
+    assert kinds(says("あ、人が来たから止まって", 0.5))[0] == (StopHeard, "あ、人が来たから止まって")
+
+
+@pytest.mark.parametrize("text", ["止まらないで", "ストップウォッチの前", "「止まれ」の標識の前まで"])
+def test_what_only_sounds_like_a_stop_is_none(text: str) -> None:
+    assert kinds(says(text)) == [(Heard, text)]
+
+
+def test_a_stop_does_not_wait_for_certainty_a_wake_word_or_a_repeated_shout() -> None:
+    assert kinds(says("止まれ", 0.35, config=HearingConfig(wake_words=["ロボット"])))[0] == (StopHeard, "止まれ")
+    assert kinds(says("ストップ" * 8))[0][0] is StopHeard
+    assert why(says("止まれ", 0.1)) == ["unclear"]
+
+
+def test_where_to_stop_in_a_car_is_no_stop_but_a_cry_is_one_wherever_it_stands() -> None:
+    long = noise(3.0, 7)
+    table = Table([(long, Transcript("次のコンビニの前で停めて", 0.9))])
+    assert kinds(heard(long, PAUSE, table=table, spotter=At(停めて=2.9), vehicle=True)) == [(Heard, "次のコンビニの前で停めて")]
+    assert kinds(heard(long, PAUSE, table=table, spotter=At(停めて=2.9)))[0] == (StopHeard, "停めて")
+    assert kinds(heard(long, PAUSE, table=table, spotter=At(止まれ=2.9), vehicle=True))[0] == (StopHeard, "止まれ")
+    assert kinds(heard(FIRST, PAUSE, table=table, spotter=At(待って=0.9), vehicle=True))[0] == (StopHeard, "待って")
+
+
+# --- the robot's own voice
+
+
+def test_what_the_robot_itself_says_is_no_instruction_and_no_stop() -> None:
+    assert why(says("赤い箱の前で止まります", own=Says("赤い箱の前で止まります"))) == ["own_voice"]
+    assert heard(PAUSE, spotter=At(止まって=0.5), own=Says("止まっています")) == []
+    assert kinds(heard(PAUSE, spotter=At(止まれ=0.5), own=Says("赤い箱へ行きます"))) == [(StopHeard, "止まれ")]
+
+
+def test_a_person_is_heard_while_the_robot_speaks_and_before_they_have_ended() -> None:
+    class First(Table):
+        def transcribe(self, samples, hints=()):
+            return Transcript("違う、青", 0.9)
+
+    events = heard(PAUSE, noise(2.0, 4), PAUSE, table=First(), own=Says("赤い箱へ行きます"))
+    assert [type(event) for event in events][-1] is Heard
+    assert isinstance(events[0], PersonSpeaks)
+    assert events[0].end_s == pytest.approx(1.6, abs=0.15)
+
+
+def test_the_robot_does_not_interrupt_itself() -> None:
+    class Own(Table):
+        def transcribe(self, samples, hints=()):
+            return Transcript("赤い箱へ", 0.9)
+
+    assert why(heard(PAUSE, noise(2.0, 4), PAUSE, table=Own(), own=Says("赤い箱へ行きます"))) == ["own_voice"]
+
+
+def test_an_answer_right_after_the_robots_question_is_an_utterance_of_its_own() -> None:
+    own = Says("赤い箱の前、でよろしいですか")
+    table = Table([(FIRST, Transcript("でよろしいですか", 0.9)), (SECOND, Transcript("はい", 0.9))])
+    hearing = Hearing(Segmenter(loud), table, own=own)
+    events = [event for block in blocks(FIRST) for event in hearing.feed(block)]
+    events += hearing.split()
+    own.speaking = False
+    events += [event for block in blocks(SECOND, PAUSE) for event in hearing.feed(block)]
+    assert why(events)[-2:] == ["own_voice", "Heard"]
+
+
+# --- the wake word
+
+
+WAKE = HearingConfig(wake_words=["ロボット"], attends_s=5.0)
+
+
+def test_with_a_wake_word_only_what_begins_with_it_is_taken_and_it_is_left_out() -> None:
+    assert kinds(says("ロボット、赤い箱へ", config=WAKE)) == [(Heard, "赤い箱へ")]
+    assert why(says("赤い箱へ", config=WAKE)) == ["no_wake_word"]
+
+
+def test_an_answer_to_the_robot_needs_no_wake_word_for_some_time() -> None:
+    table = Table([(FIRST, Transcript("はい", 0.9)), (SECOND, Transcript("今日は暑いね", 0.9))])
+    hearing = Hearing(Segmenter(loud), table, config=WAKE)
+    hearing.attend()
+    events = [event for block in blocks(PAUSE, FIRST, silence(9.0), SECOND, PAUSE) for event in hearing.feed(block)]
+    assert why(events) == ["Heard", "no_wake_word"]
+
+
+@pytest.mark.parametrize(("text", "rest"), [
+    ("ロボット", ""), ("ろぼっと赤い箱へ", "赤い箱へ"), ("ロボッタ、止まって", "止まって"),
+    ("ロボ", None), ("赤いロボットへ", None), ("", None),
+])
+def test_a_wake_word_may_be_misheard_a_little_and_stands_at_the_begin(text: str, rest: str | None) -> None:
+    assert after_wake_word(text, ["ロボット"]) == rest
+
+
+# --- slow recognisers
+
+
+class Later:
+    """Does the work when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list = []
+
+    def __call__(self, work) -> Future:
+        future: Future = Future()
+        self.waiting.append((work, future))
+        return future
+
+    def do(self) -> None:
+        for work, future in self.waiting:
+            future.set_result(work())
+        self.waiting.clear()
+
+
+def quiet(begin_s: float, seconds: float) -> list[Block]:
+    return [Block(begin_s + block.time_s, block.samples) for block in blocks(silence(seconds))]
+
+
+@pytest.mark.parametrize(("after_s", "told"), [(1.0, "Heard"), (20.0, "stale")])
+def test_sound_goes_on_while_a_slow_recogniser_works_and_what_it_gives_too_late_is_dropped(after_s: float, told: str) -> None:
+    later = Later()
+    hearing = Hearing(Segmenter(loud), Table([(FIRST, Transcript("赤い箱へ", 0.9))]), submit=later)
+    assert [event for block in blocks(FIRST, PAUSE) for event in hearing.feed(block)] == []
+    assert [event for block in quiet(2.0, after_s) for event in hearing.feed(block)] == []
+    later.do()
+    assert why([event for block in quiet(2.0 + after_s, 0.1) for event in hearing.feed(block)]) == [told]

@@ -23,8 +23,13 @@ SCENE = "/jpai/scene"
 FORGET = "/jpai/forget"
 PLAN = "/jpai/plan"
 REPLY = "/jpai/reply"
-# the words that the robot says aloud just now, "" at their end
+# what the robot says aloud just now, and below it how that sounds in kana; "" at its end
 SPEAKING = "/jpai/speaking"
+# what a microphone heard, and that a person begins to speak
+HEARD = "/jpai/heard"
+VOICE_ACTIVITY = "/jpai/voice_activity"
+# a microphone elsewhere: mono 16 kHz, 16 bit
+SPEECH_IN = "/jpai/audio"
 VERDICT = "/jpai/verdict"
 ROLLOUTS = "/jpai/rollouts"
 LOCALIZATION = "/localization/pose"

@@ -15,14 +15,16 @@ STOPS = Path(__file__).parents[1] / "language" / "stops.txt"
 @pytest.mark.parametrize("text", [
     *PHRASES, "ご視聴ありがとうございました。", "ご視聴、ありがとうございました！",
     "ごしちょうありがとうございました ご視聴ありがとうございました", "チャンネル登録・高評価お願いします", "字幕by 名前",
-    "Thank you for watching!", "ん、ん、ん、ん、ん、ん、ん、ん", "ああああああああ", "今日は今日は今日は今日は今日は今日は", "Subtitles by the Amara.org community",
+    "Thank you for watching!", "ん、ん、ん、ん、ん、ん、ん、ん", "ああああああああ",
+    "今日は今日は今日は今日は今日は今日は", "Subtitles by the Amara.org community",
 ])
 def test_what_recognisers_make_up_is_told(text: str) -> None:
     assert invented(text)
 
 
 @pytest.mark.parametrize("text", [
-    "", "はい", "ありがとう", "いいえ", "もっともっともっと右", "右、右、右、右", "おわったら教えて", "音楽室の前まで", "次の次の信号を左", "青",
+    "", "はい", "ありがとう", "いいえ", "もっともっともっと右", "右、右、右、右", "おわったら教えて", "音楽室の前まで",
+    "次の次の信号を左", "青",
 ])
 def test_what_people_say_to_a_robot_is_not(text: str) -> None:
     assert not invented(text)

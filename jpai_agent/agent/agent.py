@@ -69,8 +69,11 @@ class Agent(Mind):
             return True
         return self.perception.ready and not self.perception.robot_state().stands
 
-    def hear(self, text: str, now_s: float) -> None:
-        """Take an instruction. Stop words act at once; everything else is planned while the robot carries on."""
+    def hear(self, text: str, now_s: float, *, unsure: bool = False) -> None:
+        """Take an instruction. Stop words act at once; everything else is planned while the robot carries on.
+
+        unsure: It may have been misheard, so that its plan is read back before it is carried out.
+        """
         before = self._turn
         self._heard += 1
         self._now_s, self._turn = now_s, self._heard
@@ -91,7 +94,7 @@ class Agent(Mind):
                 self._turn = before
             return
         self._drop_task()
-        self._begin(self._follow_instruction(words))
+        self._begin(self._follow_instruction(words, unsure))
 
     def stop(self, now_s: float) -> None:
         """Stop at once, as a stop word or a cancel does; what was left can be taken up again."""
@@ -130,11 +133,11 @@ class Agent(Mind):
 
     # tasks: generators that wait for the jobs that they yield
 
-    def _follow_instruction(self, text: str) -> Task:
+    def _follow_instruction(self, text: str, unsure: bool) -> Task:
         """Plan, ground, rehearse and start what was said; another plan, at most twice, when the rehearsal fails."""
         try:
             for attempt in range(self.config.attempts):
-                image, plan = yield from self._plan(text)
+                image, plan = yield from self._plan(text, unsure=unsure and attempt == 0)
                 if plan.decision != "act":
                     raise Turned(plan.decision, str(plan.reason), self._words(plan))
                 self._check(plan)

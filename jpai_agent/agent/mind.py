@@ -147,11 +147,11 @@ class Mind:
         until_s = self._now_s + seconds
         return When(lambda: self._now_s >= until_s)
 
-    def _plan(self, text: str, *, doubt: bool = True) -> Generator[Job, None, tuple[Image, ActionPlan]]:
+    def _plan(self, text: str, *, doubt: bool = True, unsure: bool = False) -> Generator[Job, None, tuple[Image, ActionPlan]]:
         """The model's plan for an instruction, and the frame that it speaks of.
 
-        Raises Turned when there is none, and unless `doubt` is waived when the model is less sure of what is to be done than
-        the robot's file asks for.
+        Raises Turned when there is none, and unless `doubt` is waived when it is to be read back first: when the model is less
+        sure of what is to be done than the robot's file asks for, or `unsure`, whoever heard the words is not sure of them.
         """
         image = yield from self._frame()
         state = self.perception.robot_state()
@@ -180,26 +180,27 @@ class Mind:
                            answer.confidence))
         if doubt:
             read_back, self._read_back = self._read_back, ""
-            self._doubt(plan, answer.confidence, read_back)
+            self._doubt(plan, answer.confidence, read_back, unsure)
         return image, plan
 
-    def _doubt(self, plan: ActionPlan, confidence: float | None, read_back: str) -> None:
-        """Ask back what the model is not sure of. Raises Turned.
+    def _doubt(self, plan: ActionPlan, confidence: float | None, read_back: str, unsure: bool) -> None:
+        """Ask back what the model is not sure of, or whoever heard the words (`unsure`). Raises Turned.
 
         A plan that may still be meant is read back, and carried out when the answer comes to the same; one that is far from
         sure is most likely none, so that the robot says it has not understood. A plan that moves nothing is never doubted, nor
-        is a model that tells no confidence.
+        is a model that tells no confidence where the words are certain.
         """
         needed = self.robot.act_confidence
-        if plan.decision != "act" or confidence is None or confidence >= needed:
+        sure = 1.0 if confidence is None else confidence
+        if plan.decision != "act" or (sure >= needed and not unsure):
             return
         if plan.steps[0].skill == "stop" or all(step.skill in MOTIONLESS for step in plan.steps):
             return
-        log.info("asked back: confidence %.2f of %.2f", confidence, needed)
+        log.info("asked back: confidence %.2f of %.2f%s", sure, needed, ", heard uncertainly" if unsure else "")
         understood = self._words(plan).removesuffix("。")
         if understood == read_back:
             return
-        if confidence < needed / 2 or len(understood) > UNDERSTOOD_MAX_CHARS:
+        if sure < needed / 2 or len(understood) > UNDERSTOOD_MAX_CHARS:
             raise Turned("ask", "not_understood", self._words(ActionPlan("ask", reason="not_understood")))
         self._read_back = understood
         raise Turned("ask", "not_understood", failure("unsure", understood))

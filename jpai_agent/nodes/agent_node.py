@@ -38,7 +38,7 @@ from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError
 from jpai_agent.world.scene import Scene
 from jpai_agent.world.sensors import Observation
 from jpai_msgs.action import ExecuteInstruction
-from jpai_msgs.msg import ErrorCode, Plan, Reply
+from jpai_msgs.msg import ErrorCode, Heard, Plan, Reply
 from jpai_msgs.srv import PlanInstruction, ValidatePlan
 
 HEARTBEAT_TICKS = 4
@@ -171,6 +171,7 @@ class AgentNode(GraphNode):
         self._stops = self.create_publisher(String, topics.STOP, topics.WORDS)
         self._heartbeat = self.create_publisher(Empty, topics.AGENT_HEARTBEAT, topics.COMMAND)
         self.create_subscription(String, topics.INSTRUCTION, self._on_instruction, topics.WORDS)
+        self.create_subscription(Heard, topics.HEARD, self._on_heard, topics.WORDS)
         self.create_subscription(String, topics.STOP, self._on_stop, topics.WORDS)
         self.create_subscription(Bool, topics.ESTOP, self._on_estop, topics.WORDS)
         # in a group of its own: it waits for frames, which the others take in
@@ -252,7 +253,7 @@ class AgentNode(GraphNode):
             self._agent.stop(self.now_s())
             self._turns.drop(ErrorCode.NO_SCENE, "perception is silent")
 
-    def _hear(self, turn: Turn) -> None:
+    def _hear(self, turn: Turn, unsure: bool = False) -> None:
         self._turns.begin(turn)
         if turn.canceled:
             self._turns.drop(ErrorCode.CANCELED, "canceled before it was heard")
@@ -261,7 +262,7 @@ class AgentNode(GraphNode):
             normalise(turn.text)
         except InstructionError as error:
             turn.code, turn.message = _instruction_code(error), str(error)
-        self._agent.hear(turn.text, self.now_s())
+        self._agent.hear(turn.text, self.now_s(), unsure=unsure)
 
     def _stop(self) -> None:
         self._agent.stop(self.now_s())
@@ -279,6 +280,11 @@ class AgentNode(GraphNode):
 
     def _on_instruction(self, message: String) -> None:
         self._inbox.put(lambda: self._hear(Turn(message.data)))
+
+    def _on_heard(self, message: Heard) -> None:
+        # what was heard clearly comes as an instruction
+        if message.kind == Heard.UNSURE:
+            self._inbox.put(lambda: self._hear(Turn(message.text), unsure=True))
 
     def _on_stop(self, message: String) -> None:
         if not message.data.startswith(OWN_STOP):

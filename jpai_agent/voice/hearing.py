@@ -45,7 +45,8 @@ class PersonSpeaks(Event):
 class Dropped(Event):
     """Not taken.
 
-    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention or unclear; failed, with the fault as text.
+    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention or unclear; stopped, where all that was certain was the
+    stop; failed, with the fault as text.
     """
 
     why: str = ""
@@ -67,8 +68,8 @@ class OwnVoice(Protocol):
         """True while the robot's own speech is in the air."""
         ...
 
-    def says(self, text: str) -> bool:
-        """Whether this is what it is saying or has just said, or a part of it."""
+    def says(self, text: str, begin_s: float | None = None) -> bool:
+        """Whether this, heard from `begin_s` on or just now, is what it is saying or has just said, or a part of it."""
         ...
 
 
@@ -123,17 +124,19 @@ class Hearing:
         recogniser: Writes them down. hints: Words that are likely.
         spotter: Hears stop words; without one they are found in what was written down.
         own: Knows what the robot says; None where it does not speak.
+        moving: Tells whether the robot moves; then a stop word within a sentence stops it too.
         vehicle: It is a car, which is told where to stop while it drives (language.stop).
         submit: Does the recogniser's work, one after the other; here and now unless given.
     """
 
     def __init__(self, segmenter: Segmenter, recogniser: Recogniser, *, hints: Sequence[str] = (),
                  spotter: StopSpotter | None = None, own: OwnVoice | None = None, vehicle: bool = False,
-                 config: HearingConfig | None = None,
+                 config: HearingConfig | None = None, moving: Callable[[], bool] = lambda: False,
                  submit: Callable[[Callable[[], Transcript]], Future[Transcript]] = at_once) -> None:
         self.config = config or HearingConfig()
         self._segmenter, self._recogniser, self._hints = segmenter, recogniser, tuple(hints)
         self._spotter, self._own, self._vehicle, self._submit = spotter, own, vehicle, submit
+        self._moving = moving
         self._jobs: list[_Job] = []
         self._now_s = 0.0
         self._attends_until_s = float("-inf")
@@ -216,7 +219,7 @@ class Hearing:
                 events.append(Dropped(str(error), 0.0, begin_s, end_s, "failed"))
                 continue
             if job.partial:
-                if transcript.text and transcript.confidence >= self.config.floor and not self._is_own(transcript.text):
+                if transcript.text and transcript.confidence >= self.config.floor and not self._is_own(transcript.text, begin_s):
                     events.append(PersonSpeaks(transcript.text, transcript.confidence, begin_s, end_s))
                 continue
             events += self._judged(job, transcript)
@@ -232,26 +235,31 @@ class Hearing:
 
         if not text:
             return dropped("nothing")
-        if self._is_own(text):
+        if self._is_own(text, begin_s):
             return dropped("own_voice")
-        events: list[Event] = []
-        if confidence >= self.config.stop_floor and stop_word(text, moving=True, vehicle=self._vehicle):
-            if not job.stopped:
-                events.append(StopHeard(text, confidence, begin_s, end_s))
-            if only_stop(text):
-                return [*events, Heard(text, confidence, begin_s, end_s)]
-        if self._now_s - end_s > self.config.stale_s:
-            return events + dropped("stale")
-        if invented(text):
-            return events + dropped("invention")
-        words = self._addressed(text, begin_s)
-        if words is None:
-            return events + dropped("no_wake_word")
-        if confidence < self.config.floor:
-            return events + dropped("unclear")
+        stops = confidence >= self.config.stop_floor and stop_word(text, self._moving(), vehicle=self._vehicle)
+        stop: list[Event] = [StopHeard(text, confidence, begin_s, end_s)] if stops and not job.stopped else []
+        if stops and only_stop(text):
+            return [*stop, Heard(text, confidence, begin_s, end_s)]
+        why, words = self._objection(text, confidence, begin_s, end_s)
+        if not why and stops and confidence < self.config.sure:
+            why = "stopped"
+        if why:
+            return stop + dropped(why)
         self._attends_until_s = max(self._attends_until_s, end_s + self.config.attends_s)
-        kind = Heard if confidence >= self.config.sure else Unsure
-        return [*events, kind(words, confidence, begin_s, end_s)]
+        # whoever takes a sentence that is certain finds the stop in it
+        return [(Heard if confidence >= self.config.sure else Unsure)(words, confidence, begin_s, end_s)]
+
+    def _objection(self, text: str, confidence: float, begin_s: float, end_s: float) -> tuple[str, str]:
+        """Why a text is not taken, "" where it is, and what was said to the robot."""
+        words = self._addressed(text, begin_s)
+        if self._now_s - end_s > self.config.stale_s:
+            return "stale", text
+        if invented(text):
+            return "invention", text
+        if words is None:
+            return "no_wake_word", text
+        return ("unclear" if confidence < self.config.floor else ""), words
 
     def _addressed(self, text: str, begin_s: float) -> str | None:
         """What is said to the robot, without its name; None where it was not addressed."""
@@ -262,8 +270,8 @@ class Hearing:
             return rest or text
         return text if begin_s <= self._attends_until_s else None
 
-    def _is_own(self, text: str) -> bool:
-        return self._own is not None and self._own.says(text)
+    def _is_own(self, text: str, begin_s: float | None = None) -> bool:
+        return self._own is not None and self._own.says(text, begin_s)
 
 
 def after_wake_word(text: str, wake_words: Sequence[str]) -> str | None:

@@ -74,5 +74,5 @@ class Says:
     def __init__(self, words: str = "") -> None:
         self.words, self.speaking = words, bool(words)
 
-    def says(self, text: str) -> bool:
+    def says(self, text: str, begin_s: float | None = None) -> bool:
         return text in self.words

@@ -101,7 +101,13 @@ def test_a_stop_word_stops_before_the_sentence_has_ended_and_once() -> None:
 
 def test_a_stop_that_only_the_recogniser_heard_stops_too_and_is_answered() -> None:
     assert kinds(says("止まって！")) == [(StopHeard, "止まって！"), (Heard, "止まって！")]
-    assert kinds(says("あ、人が来たから止まって", 0.5))[0] == (StopHeard, "あ、人が来たから止まって")
+
+
+def test_a_stop_within_a_sentence_counts_while_the_robot_moves_and_its_graph_finds_it_in_what_was_heard_clearly() -> None:
+    sentence = "あ、人が来たから止まって、そのあと右"
+    assert kinds(says(sentence, 0.5, moving=lambda: True)) == [(StopHeard, sentence), (Dropped, sentence)]
+    assert kinds(says(sentence, 0.9, moving=lambda: True)) == [(Heard, sentence)]
+    assert kinds(says(sentence, 0.5)) == [(Unsure, sentence)]
 
 
 @pytest.mark.parametrize("text", ["止まらないで", "ストップウォッチの前", "「止まれ」の標識の前まで"])
@@ -110,7 +116,9 @@ def test_what_only_sounds_like_a_stop_is_none(text: str) -> None:
 
 
 def test_a_stop_does_not_wait_for_certainty_a_wake_word_or_a_repeated_shout() -> None:
-    assert kinds(says("止まれ", 0.35, config=HearingConfig(wake_words=["ロボット"])))[0] == (StopHeard, "止まれ")
+    named = HearingConfig(wake_words=["ロボット"])
+    assert kinds(says("止まれ", 0.35, config=named))[0] == (StopHeard, "止まれ")
+    assert kinds(says("子どもがいるから止まって、あと右", config=named, moving=lambda: True))[0][0] is StopHeard
     assert kinds(says("ストップ" * 8))[0][0] is StopHeard
     assert why(says("止まれ", 0.1)) == ["unclear"]
 

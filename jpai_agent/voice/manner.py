@@ -1,0 +1,70 @@
+"""How the robot speaks: loudness, speed, pitch, loudspeaker and the readings of one's own words, from config/speech.yaml."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jpai_agent.world.paths import resource
+
+_RANGES = {"volume": (0.0, 2.0), "speed": (0.5, 2.0), "half_tones": (-12.0, 12.0)}
+_KANA = re.compile(r"[ぁ-ゖァ-ヺー、]+")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """A manner of speaking.
+
+    Attributes:
+        volume: 1 as speech usually is, 0 silent, at most 2. speed: 0.5 to 2. half_tones: higher or lower, -12 to 12.
+        device: A part of the loudspeaker's name or its number; "": the system's.
+        readings: How words are read, in kana.
+
+    Raises:
+        ValueError: A value is out of its range; says which.
+    """
+
+    volume: float = 1.0
+    speed: float = 1.0
+    half_tones: float = 0.0
+    device: str = ""
+    readings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or not low <= value <= high:
+                raise ValueError(f"{name} of speech must be a number from {low:g} to {high:g}, not {value!r}")
+        if not isinstance(self.device, str):
+            raise ValueError(f"device of speech must be a text, not {self.device!r}")
+        if not isinstance(self.readings, Mapping):
+            raise ValueError(f"readings of speech must be words with their kana, not {self.readings!r}")
+        for word, kana in self.readings.items():
+            if not isinstance(word, str) or not word or not isinstance(kana, str) or not _KANA.fullmatch(kana):
+                raise ValueError(f"readings of speech must be words with their kana, not {word!r}: {kana!r}")
+
+
+def load_manner(path: Path | None = None, **instead: Any) -> Manner:
+    """The manner of a file, by default config/speech.yaml; what is given `instead` and is not None takes its place.
+
+    Raises ValueError naming the file and what is wrong in it, or what is wrong with what was given.
+    """
+    file = path or resource("config", "speech.yaml")
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(told, dict):
+            raise ValueError("it must be names with values")
+        unknown = sorted(map(str, set(told) - {member.name for member in fields(Manner)}))
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(member.name for member in fields(Manner))}")
+        Manner(**told)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{file}: {error}") from error
+    return Manner(**told | {name: value for name, value in instead.items() if value is not None})

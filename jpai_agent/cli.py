@@ -13,6 +13,8 @@ from jpai_agent.assurance import audit_app, certify_app
 from jpai_agent.keyring import keys_app
 from jpai_agent.models import models_app
 from jpai_agent.refusal import refused
+from jpai_agent.saying import EPILOG as SAY_EPILOG
+from jpai_agent.saying import say
 
 app = typer.Typer(
     name="jpai", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False,
@@ -24,6 +26,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(certify_app, name="certify")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.command(epilog=SAY_EPILOG)(say)
 
 
 def _named(model: Path | None) -> Path | None:

@@ -63,6 +63,8 @@ COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 WORDS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 # sensor streams: the newest counts, a lost one does not matter
 SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+# sound: every piece counts, for a few seconds
+AUDIO = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 # large pictures within one machine
 PICTURE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 # colour frames, asked for one by one: larger than a datagram, so each must be sent whole

@@ -208,7 +208,7 @@ def _unpacked(raw: bytes, tag: int, bits: int) -> NDArray[Any]:
 
 def write_wav(path: Path | str, samples: Samples, rate_hz: int = RATE_HZ) -> None:
     """Write (N,) in [-1, 1] as 16-bit PCM. Raises OSError."""
-    data = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+    data = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, _PCM, 1, rate_hz, 2 * rate_hz, 2, 16,
                        b"data", len(data))
     Path(path).write_bytes(head + data)

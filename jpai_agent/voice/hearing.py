@@ -117,7 +117,7 @@ def at_once(work: Callable[[], Transcript]) -> Future[Transcript]:
 
 
 class Hearing:
-    """Feed it every block; it tells what was heard.
+    """Feed it every block; it tells what was heard. `now_s` is the end of the last one, on the clock of the blocks.
 
     Args:
         segmenter: Cuts utterances.
@@ -138,7 +138,7 @@ class Hearing:
         self._spotter, self._own, self._vehicle, self._submit = spotter, own, vehicle, submit
         self._moving = moving
         self._jobs: list[_Job] = []
-        self._now_s = 0.0
+        self.now_s = 0.0
         self._attends_until_s = float("-inf")
         self._stopped = False
         self._looked_s = 0.0
@@ -150,12 +150,12 @@ class Hearing:
 
     def attend(self) -> None:
         """The robot has spoken: what is said next is said to it, also without its wake word."""
-        self._attends_until_s = self._now_s + self.config.attends_s
+        self._attends_until_s = self.now_s + self.config.attends_s
 
     def feed(self, block: Block) -> list[Event]:
         """What has become known with this block."""
         spoke = self._segmenter.speaking
-        self._now_s = block.time_s + BLOCK_S
+        self.now_s = block.time_s + BLOCK_S
         events = self._spotted(block)
         utterance = self._segmenter.feed(block)
         if self._segmenter.speaking and not spoke:
@@ -180,12 +180,12 @@ class Hearing:
         if word is None or self._is_own(word):
             return []
         under_way = self._segmenter.speaking
-        begin_s = self._segmenter.begin_s if under_way else self._now_s
-        if self._vehicle and word.endswith("て") and self._now_s - begin_s > self.config.alone_s:
+        begin_s = self._segmenter.begin_s if under_way else self.now_s
+        if self._vehicle and word.endswith("て") and self.now_s - begin_s > self.config.alone_s:
             # コンビニの前で停めて is where a ride ends: only the whole sentence tells
             return []
         self._stopped = under_way
-        return [StopHeard(word, 1.0, begin_s, self._now_s)]
+        return [StopHeard(word, 1.0, begin_s, self.now_s)]
 
     def _ended(self, utterance: Utterance) -> list[Event]:
         stopped, self._stopped = self._stopped, False
@@ -196,13 +196,13 @@ class Hearing:
 
     def _look_who_speaks(self) -> None:
         """While the robot speaks, have what is heard meanwhile written down again and again."""
-        if self._own is None or not self._own.speaking or self._now_s - self._looked_s < self.config.again_s:
+        if self._own is None or not self._own.speaking or self.now_s - self._looked_s < self.config.again_s:
             return
         if self._jobs:
             return
-        self._looked_s = self._now_s
+        self._looked_s = self.now_s
         samples = self._segmenter.so_far()
-        so_far = Utterance(samples, self._segmenter.begin_s, self._now_s, whole=False)
+        so_far = Utterance(samples, self._segmenter.begin_s, self.now_s, whole=False)
         self._jobs.append(_Job(so_far, self._transcribe(samples), partial=True))
 
     def _transcribe(self, samples: Samples) -> Future[Transcript]:
@@ -253,7 +253,7 @@ class Hearing:
     def _objection(self, text: str, confidence: float, begin_s: float, end_s: float) -> tuple[str, str]:
         """Why a text is not taken, "" where it is, and what was said to the robot."""
         words = self._addressed(text, begin_s)
-        if self._now_s - end_s > self.config.stale_s:
+        if self.now_s - end_s > self.config.stale_s:
             return "stale", text
         if invented(text):
             return "invention", text

@@ -1,0 +1,223 @@
+"""The robot's ears: what a microphone, a WAV file or an audio topic gives becomes instructions and stops for the graph."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Bool, Int16MultiArray, String
+
+from jpai_agent.nodes import topics
+from jpai_agent.nodes.base import GraphNode, run, stamp_of
+from jpai_agent.skills import skills_for
+from jpai_agent.voice.audio import RATE_HZ, AudioError, Block, Blocks, MicrophoneSource, Samples, Source, WavSource, mono
+from jpai_agent.voice.ear import Ear, load_ear_config, load_hearing
+from jpai_agent.voice.hearing import Dropped, Event, Hearing, PersonSpeaks, StopHeard, Unsure
+from jpai_agent.voice.hearing import Heard as Said
+from jpai_agent.voice.hints import hints
+from jpai_agent.voice.own_voice import OwnVoice
+from jpai_msgs.msg import GateStatus, Heard, Reply
+
+_KINDS = {Said: Heard.HEARD, Unsure: Heard.UNSURE, Dropped: Heard.DROPPED, StopHeard: Heard.STOP}
+# stops from here begin like this
+BY_VOICE = "voice: "
+# a topic that gives nothing for so long is silent
+PAUSE_S = 0.2
+
+
+class TopicSource:
+    """Sound that comes as messages: 16 bit, mono. It is not lost when it pauses."""
+
+    def __init__(self, rate_hz: int) -> None:
+        """Raises AudioError for a rate that cannot be used."""
+        self._cutter, self._pause = Blocks(rate_hz), np.zeros(round(PAUSE_S * rate_hz), np.float32)
+        self._pieces: SimpleQueue[Samples | None] = SimpleQueue()
+
+    def take(self, samples: np.ndarray) -> None:
+        """The next piece, (N,) int16 or float."""
+        self._pieces.put(mono(samples))
+
+    def blocks(self) -> Iterator[Block]:
+        """As of any source."""
+        while True:
+            try:
+                piece = self._pieces.get(timeout=PAUSE_S)
+            except Empty:
+                piece = self._pause
+            if piece is None:
+                return
+            yield from self._cutter.feed(piece)
+
+    def close(self) -> None:
+        """As of any source."""
+        self._pieces.put(None)
+
+
+class VoiceNode(GraphNode):
+    """Tells on /jpai/heard all that was heard; what is certain goes to /jpai/instruction, stops to /jpai/stop, and while a person
+    speaks /jpai/voice_activity is true. What is said on /jpai/speaking is its own voice.
+
+    What it lacks (the voice extra, a model, a microphone) it says, and the graph goes on with typed words.
+
+    Parameters: `hearing_file` (how it hears; "": config/hearing.yaml), `device` and `recogniser` (in place of the file's, where
+    given), `wav` (a file that is heard instead of a microphone, as fast as it was spoken), `audio_topic` (sound comes from there
+    instead), `audio_type` (of its messages: std_msgs/Int16MultiArray, audio_common_msgs/AudioData or
+    audio_common_msgs/AudioStamped) and `audio_rate_hz`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("voice_node", **options)
+        file: str = self.declare_parameter("hearing_file", "").value
+        device: str = self.declare_parameter("device", "").value
+        recogniser: str = self.declare_parameter("recogniser", "").value
+        self._wav: str = self.declare_parameter("wav", "").value
+        self._topic: str = self.declare_parameter("audio_topic", "").value
+        self._type: str = self.declare_parameter("audio_type", "std_msgs/Int16MultiArray").value
+        self._rate_hz: int = self.declare_parameter("audio_rate_hz", RATE_HZ).value
+        self._config = load_ear_config(Path(file) if file else None, device=device or None, recogniser=recogniser or None)
+        self._own = OwnVoice()
+        self._moving = False
+        # told every event, besides the graph
+        self.watch: Callable[[Event], Any] = lambda event: None
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpai-recogniser")
+        self._ear: Ear | None = None
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Announce what it tells and needs."""
+        self._instructions = self.create_publisher(String, topics.INSTRUCTION, topics.WORDS)
+        self._stops = self.create_publisher(String, topics.STOP, topics.WORDS)
+        self._heard = self.create_publisher(Heard, topics.HEARD, topics.WORDS)
+        self._activity = self.create_publisher(Bool, topics.VOICE_ACTIVITY, topics.WORDS)
+        self.create_subscription(String, topics.SPEAKING, self._on_speaking, topics.LATCHED)
+        self.create_subscription(Reply, topics.REPLY, self._on_reply, topics.WORDS)
+        self.create_subscription(GateStatus, topics.GATE_STATUS, self._on_gate, topics.LATCHED)
+        try:
+            open_source = self._way_in()
+        except AudioError as error:
+            self._complain(str(error))
+            return TransitionCallbackReturn.SUCCESS
+        self._ear = Ear(self._load, open_source, tell=self._tell, voice=self._tell_voice, complain=self._complain,
+                        again_s=None if self._wav else 3.0)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to listen."""
+        if self._ear is not None:
+            self._ear.start()
+        return super().on_activate(state)
+
+    def hears(self) -> bool:
+        """True once it listens, or knows that it cannot."""
+        return self._ear is None or self._ear.settled.is_set()
+
+    @property
+    def listens(self) -> bool:
+        """True while sound comes in and is understood."""
+        return self._ear is not None and self._ear.listens
+
+    def close(self) -> None:
+        """Let go of the microphone."""
+        if self._ear is not None:
+            self._ear.close()
+        self._beside.shutdown(cancel_futures=True)
+
+    def _load(self) -> Hearing:
+        words = hints(self.world_map, skills_for(self.robot.name).values())
+        return load_hearing(self._config, complain=self._complain, hints=words, own=self._own, beside=self._beside,
+                            vehicle=self.robot.ackermann is not None, moving=lambda: self._moving)
+
+    def _way_in(self) -> Callable[[], Source]:
+        """What opens the source of sound. Raises AudioError for an audio topic that cannot be heard."""
+        if self._wav:
+            return lambda: WavSource(self._wav, paced=True)
+        if not self._topic:
+            return lambda: MicrophoneSource(self._config.device)
+        kind, samples = message_type(self._type)
+        source = TopicSource(self._rate_hz)
+        self.create_subscription(kind, self._topic, lambda message: source.take(samples(message)), topics.AUDIO)
+        return lambda: source
+
+    def _complain(self, fault: str) -> None:
+        self.get_logger().warning(f"{fault}; typed words still work")
+
+    # --- in the ear's thread
+
+    def _tell(self, event: Event, now_s: float) -> None:
+        if not self.context.ok():
+            return
+        self.watch(event)
+        if isinstance(event, PersonSpeaks):
+            self._tell_voice(True)
+            return
+        if isinstance(event, StopHeard):
+            self._stops.publish(String(data=f"{BY_VOICE}{event.text}"))
+        elif isinstance(event, Said):
+            self._instructions.publish(String(data=event.text))
+        late_s = self.now_s() - now_s
+        failed = isinstance(event, Dropped) and event.why == "failed"
+        if failed:
+            self._complain(event.text)
+        self._heard.publish(Heard(
+            stamp=stamp_of(self.now_s()), begun=stamp_of(max(0.0, late_s + event.begin_s)),
+            ended=stamp_of(max(0.0, late_s + event.end_s)), text="" if failed else event.text, confidence=event.confidence,
+            kind=_KINDS[type(event)], reason=event.why if isinstance(event, Dropped) else ""))
+
+    def _tell_voice(self, somebody: bool) -> None:
+        if self.context.ok():
+            self._activity.publish(Bool(data=somebody))
+
+    # --- in the node's thread
+
+    def _on_speaking(self, message: String) -> None:
+        def told(hearing: Hearing) -> list[Event]:
+            ended = hearing.split() if not message.data else []
+            self._own.told(message.data, hearing.now_s)
+            hearing.attend()
+            return ended
+
+        if self._ear is not None:
+            self._ear.do(told)
+
+    def _on_reply(self, message: Reply) -> None:
+        def told(hearing: Hearing) -> list[Event]:
+            hearing.attend()
+            return []
+
+        if self._ear is not None:
+            self._ear.do(told)
+
+    def _on_gate(self, message: GateStatus) -> None:
+        self._moving = message.v_mps != 0.0 or message.w_radps != 0.0
+
+
+def message_type(name: str) -> tuple[type, Callable[[Any], np.ndarray]]:
+    """The message type of an audio topic, and what takes its samples out. Raises AudioError for one that is not there."""
+    if name == "std_msgs/Int16MultiArray":
+        return Int16MultiArray, lambda message: np.asarray(message.data, np.int16)
+    takers: dict[str, Callable[[Any], np.ndarray]] = {
+        "audio_common_msgs/AudioData": lambda message: np.frombuffer(bytes(message.data), "<i2"),
+        "audio_common_msgs/AudioStamped": lambda message: np.asarray(message.audio.audio_data.int16_data, np.int16),
+    }
+    if name not in takers:
+        raise AudioError(f"sound cannot be had from messages of type {name}: std_msgs/Int16MultiArray, {', '.join(takers)} can")
+    package, _, kind = name.partition("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind), takers[name]
+    except (ImportError, AttributeError) as error:
+        raise AudioError(f"the messages {name} are not installed ({error}): install the ROS package {package}") from error
+
+
+def main() -> int:
+    """Run the node."""
+    return run(VoiceNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

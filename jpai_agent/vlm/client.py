@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 import uuid
@@ -17,6 +19,7 @@ from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.keys import CLIENTS, SERVER, ClientKeys, stays_here
 from jpai_agent.world.keys import KeyFault
 
+CANCEL_MS = 100  # that a server may take to take in a cancellation
 ASK_AGAIN_S = 0.02  # between attempts to reach a server that is not there yet
 _REFUSALS: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: f"does not admit this client's key (its keys/{CLIENTS}/ lacks it)",
@@ -48,6 +51,7 @@ class VlmClient:
         self._context = zmq.Context()
         self._connection: _Connection | None = None
         self._turn = threading.Lock()
+        self._call = _Call()
 
     def plan(self, request: PlanRequest) -> PlanAnswer:
         """The server's answer.
@@ -64,6 +68,14 @@ class VlmClient:
     def warm(self, request: PlanRequest) -> None:
         """Have the server plan once."""
         self.plan(request)
+
+    def cancel(self) -> None:
+        """Call off the request under way, if any, from any thread: `plan` raises model_timeout, the server leaves off."""
+        self._call.off()
+
+    def metrics(self, timeout_s: float = 0.5) -> str:
+        """The server's metrics in Prometheus' text format. Raises VlmError as `heartbeat` does."""
+        return wire.unpack_metrics(self._ask({"kind": "metrics"}, [], timeout_s))
 
     def heartbeat(self, timeout_s: float = 0.5) -> Mapping[str, Any]:
         """The server's state: model, sha256, queue (requests waiting), working_s (age of the one under way, else 0).
@@ -91,6 +103,7 @@ class VlmClient:
         with self._turn:
             self._drop()
             self._context.term()
+            self._call.close()
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -102,6 +115,7 @@ class VlmClient:
         if not self._turn.acquire(timeout=timeout_s):
             raise VlmError("model_busy", f"another request held the client for {timeout_s:.1f} s")
         try:
+            self._call.begin()
             connection = self._reach(deadline)
             identity = uuid.uuid4().hex
             connection.send(wire.join({**header, "id": identity, "budget_s": deadline - time.monotonic()}, frames))
@@ -110,7 +124,11 @@ class VlmClient:
                 # an answer to a request that was given up long ago is let go
                 if answer["id"] == identity:
                     return answer
-            raise VlmError("model_timeout", f"no answer from {self.endpoint} within {timeout_s:.1f} s")
+            # nobody need make what nobody waits for
+            with contextlib.suppress(zmq.Again):
+                connection.send(wire.join({"id": identity, "kind": "cancel"}, []), linger_ms=CANCEL_MS)
+            raise VlmError("model_timeout", "called off" if self._call.called_off
+                           else f"no answer from {self.endpoint} within {timeout_s:.1f} s")
         except VlmError as error:
             self._drop()
             if error.reason_code == "bad_request":
@@ -130,20 +148,52 @@ class VlmClient:
                     keys = ClientKeys.read(self._state) if self.secure else None
                 except KeyFault as error:
                     raise VlmError("model_unavailable", f"{self.endpoint} is asked with keys alone: {error}") from error
-                self._connection = _Connection(self._context, self.endpoint, keys)
+                self._connection = _Connection(self._context, self.endpoint, keys, self._call)
             if self._connection.takes(deadline):
                 return self._connection
             self._drop()
+            if self._call.called_off:
+                raise VlmError("model_timeout", "called off")
             if time.monotonic() + ASK_AGAIN_S >= deadline:
                 raise VlmError("model_unavailable", f"no model server at {self.endpoint}")
             time.sleep(ASK_AGAIN_S)
 
 
+class _Call:
+    """Whether the request under way was called off; `bell` can be read once it was."""
+
+    def __init__(self) -> None:
+        self.called_off = False
+        self._lock = threading.Lock()
+        self.bell, self._ring = socket.socketpair()
+
+    def begin(self) -> None:
+        """Another request is under way."""
+        with self._lock:
+            if self.called_off:
+                self.bell.recv(1)
+            self.called_off = False
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        with self._lock:
+            self.called_off = True
+            self.bell.close()
+            self._ring.close()
+
+    def off(self) -> None:
+        """From any thread."""
+        with self._lock:
+            if not self.called_off:
+                self.called_off = True
+                self._ring.send(b"\0")
+
+
 class _Connection:
     """One connection to a server; once it has ended it is not mended."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: ClientKeys | None) -> None:
-        self._endpoint = endpoint
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: ClientKeys | None, call: _Call) -> None:
+        self._endpoint, self._call = endpoint, call
         self._socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is queued for a server that is not there
@@ -162,8 +212,9 @@ class _Connection:
         """Wait until a request can be sent; False when nobody is there. Raises VlmError when somebody refuses."""
         return self._wait(zmq.POLLOUT, deadline)
 
-    def send(self, message: bytes) -> None:
-        """Send a request."""
+    def send(self, message: bytes, linger_ms: int = 0) -> None:
+        """Send a message; for `linger_ms` it still goes out after `close`."""
+        self._socket.setsockopt(zmq.LINGER, linger_ms)
         self._socket.send(message, flags=zmq.DONTWAIT)
 
     def receive(self, deadline: float) -> bytes | None:
@@ -182,12 +233,13 @@ class _Connection:
         """End it."""
         self._socket.disable_monitor()
         self._news.close(linger=0)
-        self._socket.close(linger=0)
+        self._socket.close()
 
     def _wait(self, flag: int, deadline: float) -> bool:
         poller = zmq.Poller()
         poller.register(self._socket, flag)
         poller.register(self._news, zmq.POLLIN)
+        poller.register(self._call.bell, zmq.POLLIN)
         while True:
             left_ms = max(0, int(1000 * (deadline - time.monotonic())))
             ready = dict(poller.poll(0 if self._ended else left_ms))
@@ -195,7 +247,7 @@ class _Connection:
                 self._follow()
             if self._socket in ready and not (self._ended and flag == zmq.POLLOUT):
                 return True
-            if self._ended or not left_ms:
+            if self._ended or not left_ms or self._call.called_off:
                 return False
 
     def _follow(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -44,25 +45,27 @@ def tokenizer_info(tokenizer: Any, vocab_size: int, stop: Sequence[int] = ()) ->
 
 
 class PlanGrammars:
-    """Compiles and keeps grammars for one tokenizer, described by `tokenizer_info`."""
+    """Compiles and keeps grammars for one tokenizer, described by `tokenizer_info`; for any thread."""
 
     def __init__(self, info: xgrammar.TokenizerInfo) -> None:
         self.vocab_size = info.vocab_size
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1)
         self._compiled: OrderedDict[str, xgrammar.CompiledGrammar] = OrderedDict()
+        self._lock = threading.Lock()
 
     def compiled(
         self, skills: Mapping[str, SkillSpec], cameras: Sequence[str], places: Sequence[str]
     ) -> xgrammar.CompiledGrammar:
         """The grammar of plans for these skills, cameras and place ids, compiled once while it is in use."""
         schema = json.dumps(json_schema(skills, cameras, places), ensure_ascii=False)
-        if schema not in self._compiled:
-            self._compiled[schema] = self._compiler.compile_json_schema(
-                schema, any_whitespace=False, separators=(",", ":"), strict_mode=True)
-            if len(self._compiled) > GRAMMARS_KEPT:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(schema)
-        return self._compiled[schema]
+        with self._lock:
+            if schema not in self._compiled:
+                self._compiled[schema] = self._compiler.compile_json_schema(
+                    schema, any_whitespace=False, separators=(",", ":"), strict_mode=True)
+                if len(self._compiled) > GRAMMARS_KEPT:
+                    self._compiled.popitem(last=False)
+            self._compiled.move_to_end(schema)
+            return self._compiled[schema]
 
     def mask(self, grammar: xgrammar.CompiledGrammar) -> TokenMask:
         """A fresh mask for one answer."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,19 @@ from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import Probe, probe
 from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
+from jpai_agent.vlm.frame_cache import FrameCache
 from jpai_agent.vlm.grammar import PlanGrammars, plain_tokens, tokenizer_info
 from jpai_agent.vlm.own_words import Label, OwnWords
+from jpai_agent.vlm.patience import check_patience
 from jpai_agent.vlm.prompt import check_prompt, messages
 
 ANSWER_TOKENS_MAX = 320
-FEATURES_KEPT = 4
+FEATURES_KEPT = 32  # frames, 185 kB each
 GRAPHS = ("vision", "encoder", "decoder")
 
 
 class OnnxBackend:
-    """A checkpoint exported by `vlm.export`, run with ONNX Runtime.
+    """A checkpoint exported by `vlm.export`, run with ONNX Runtime. Several threads may plan with it at a time.
 
     Args:
         folder: The checkpoint: tokenizer, processor and config as transformers saved them, graphs in `onnx/`.
@@ -41,6 +41,8 @@ class OnnxBackend:
     Raises:
         VlmError: model_missing or model_unavailable, naming the file that cannot be used.
     """
+
+    concurrent = True
 
     def __init__(self, folder: Path, *, threads: int = 1, name: str = "",
                  skills: Callable[[str], Mapping[str, SkillSpec]] = skills_for) -> None:
@@ -62,7 +64,7 @@ class OnnxBackend:
         self._graphs = {graph: _session(folder / "onnx" / f"{graph}.onnx", options) for graph in GRAPHS}
         shape = self._graphs["decoder"].get_inputs()[1].shape
         self._no_past = np.zeros((shape[0], shape[1], 0, shape[3]), dtype=np.float32)
-        self._features: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._features = FrameCache(FEATURES_KEPT)
 
     def plan(self, request: PlanRequest) -> PlanAnswer:
         """The model's answer to the first camera's frame. Raises VlmError when there is nothing to plan from."""
@@ -100,15 +102,7 @@ class OnnxBackend:
         return probe(self.plan, "xy1000", lambda image: (image.shape[1], image.shape[0]))
 
     def _image_features(self, rgb: np.ndarray) -> np.ndarray:
-        key = hashlib.blake2b(np.ascontiguousarray(rgb).data, digest_size=16).digest() + str(rgb.shape).encode()
-        if key in self._features:
-            self._features.move_to_end(key)
-            return self._features[key]
-        features = self._graphs["vision"].run(None, {"pixel_values": self._images(rgb)})[0]
-        self._features[key] = features
-        if len(self._features) > FEATURES_KEPT:
-            self._features.popitem(last=False)
-        return features
+        return self._features.features(rgb, lambda rgb: self._graphs["vision"].run(None, {"pixel_values": self._images(rgb)})[0])
 
     def _decode(
         self, cross_k: np.ndarray, cross_v: np.ndarray, grammar: Any, label: Label
@@ -118,6 +112,7 @@ class OnnxBackend:
         answer: list[int] = []
         token, past_k, past_v = self._start, self._no_past, self._no_past
         while len(answer) < ANSWER_TOKENS_MAX:
+            check_patience()
             logits, past_k, past_v = self._graphs["decoder"].run(None, {
                 "input_ids": np.array([[token]], dtype=np.int64), "past_k": past_k, "past_v": past_v,
                 "cross_k": cross_k, "cross_v": cross_v})

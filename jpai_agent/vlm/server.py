@@ -1,7 +1,7 @@
 """Run a model in a process of its own, at lower priority, behind a ZeroMQ socket.
 
-One thread talks, one thinks: heartbeats are answered while a plan is under way. Requests wait in a short queue; one
-whose deadline has passed is not begun. Whatever a request does, the server answers it with a plan or a typed error.
+One thread talks, others think (`pool`): heartbeats are answered while plans are under way. Clients take turns, each with a short
+queue of its own. Whatever a request does, the server answers it with a plan or a typed error, at its deadline at the latest.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import argparse
 import contextlib
 import logging
 import os
-import queue
 import signal
+import socket
 import sys
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -27,35 +27,39 @@ from jpai_agent.vlm.backend import VlmBackend, VlmError
 from jpai_agent.vlm.keys import ServerKeys, clients, stays_here
 from jpai_agent.vlm.load import default_model_dir, load_backend
 from jpai_agent.vlm.manifest import MANIFEST, read_manifest
+from jpai_agent.vlm.pool import Job, Outcome, PlanPool, state
 from jpai_agent.world.keys import KeyFault
 
 log = logging.getLogger("jpai_agent.vlm.server")  # also when run with -m
 
-QUEUE_MAX = 4
 NICENESS = 10
 POLL_MS = 200
 MOST_S = 3600.0  # that a request may be given
-END_S = 0.5  # what a plan under way may still take when the server ends
+ROUTE = "zmq"
 
 
 class VlmServer:
     """Serves one backend until `stop` is called.
 
     Args:
-        backend: The model.
+        backend: The model; or a pool that serves it already, which is neither started nor closed here.
         endpoint: ZeroMQ address to bind.
         sha256: Of the model, told in heartbeats.
         keys: Only clients with admitted keys are let in; needed where the address can be reached from other machines.
+        workers: Plans that may be under way at a time, where the model can.
 
     Raises ValueError for an address that needs keys and has none, or of another transport; zmq.ZMQError where it cannot be bound.
     """
 
-    def __init__(self, backend: VlmBackend, endpoint: str | None = None, sha256: str = "",
-                 keys: ServerKeys | None = None) -> None:
-        self.backend, self.sha256, self._keys = backend, sha256, keys
+    def __init__(self, backend: VlmBackend | PlanPool, endpoint: str | None = None, sha256: str = "",
+                 keys: ServerKeys | None = None, workers: int = 1) -> None:
+        self._keys = keys
         endpoint = endpoint or wire.default_endpoint()
         if keys is None and not stays_here(endpoint):
             raise ValueError(f"{endpoint} can be reached from other machines and is not served without keys")
+        self._own = not isinstance(backend, PlanPool)
+        self.pool = backend if isinstance(backend, PlanPool) else PlanPool(backend, workers, sha256=sha256)
+        self.backend = self.pool.backend
         self._context = zmq.Context()
         self._doorman: zmq.Socket[bytes] = self._context.socket(zmq.REP)
         self._doorman.setsockopt(zmq.LINGER, 0)
@@ -73,70 +77,98 @@ class VlmServer:
             raise
         # with the port that a wildcard got
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
-        self._done: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
-        self._done.bind("inproc://done")
-        self._jobs: queue.Queue[tuple[bytes, str, Any, list[memoryview], float] | None] = queue.Queue(QUEUE_MAX)
-        self._began_s: float | None = None
+        # answers come from the pool's threads: they are laid down here, and the socket's own thread is woken
+        self._answers: deque[tuple[tuple[bytes, str], bytes]] = deque()
+        self._bell, self._ring = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ring.setblocking(False)
+        self._jobs: dict[tuple[bytes, str], Job] = {}
         self._stopping = threading.Event()
-        self._thinker = threading.Thread(target=self._think, name="vlm-thinker", daemon=True)
 
     def run(self, parent: int | None = None) -> None:
         """Serve. Returns after `stop`, or when the process `parent` is no longer this one's parent."""
-        self._thinker.start()
+        if self._own:
+            self.pool.start()
         poller = zmq.Poller()
-        poller.register(self._router, zmq.POLLIN)
-        poller.register(self._done, zmq.POLLIN)
-        poller.register(self._doorman, zmq.POLLIN)
+        for source in (self._router, self._doorman, self._bell):
+            poller.register(source, zmq.POLLIN)
         try:
             while not self._stopping.is_set() and (parent is None or os.getppid() == parent):
                 ready = dict(poller.poll(POLL_MS))
                 if self._doorman in ready and self._keys is not None:
                     self._doorman.send_multipart(self._keys.answer(self._doorman.recv_multipart()))
-                if self._done in ready:
-                    self._send(*self._done.recv_multipart())
+                if self._bell.fileno() in ready:
+                    self._bell.recv(4096)
+                while self._answers:
+                    key, message = self._answers.popleft()
+                    self._jobs.pop(key, None)
+                    self._send(key[0], message)
                 if self._router in ready:
                     self._receive()
         finally:
             self._stopping.set()
-            with contextlib.suppress(queue.Full):
-                self._jobs.put_nowait(None)
-            self._thinker.join(END_S)
-            self._router.close()
-            self._done.close()
-            self._doorman.close()
+            for job in list(self._jobs.values()):
+                self.pool.cancel(job)
+            if self._own:
+                self.pool.close()
+            for end in (self._router, self._doorman, self._bell, self._ring):
+                end.close()
             if not self.thinking:
                 self._context.term()
 
     @property
     def thinking(self) -> bool:
         """True while a plan is under way that nobody can call off."""
-        return self._thinker.is_alive()
+        return self._own and self.pool.thinking
 
     def stop(self) -> None:
         """Have `run` return."""
         self._stopping.set()
 
     def _receive(self) -> None:
-        peer, *parts = self._router.recv_multipart()
+        sender, *parts = self._router.recv_multipart(copy=False)
+        peer = sender.bytes
         try:
-            header, frames = wire.split(parts[0] if len(parts) == 1 else b"")
+            header, frames = wire.split(parts[0].buffer if len(parts) == 1 else b"")
         except VlmError as error:
             log.warning("dropped a message: %s", error)
             return
         identity, kind = header["id"], header.get("kind")
         if kind == "ping":
-            working_s = 0.0 if self._began_s is None else time.monotonic() - self._began_s
-            self._send(peer, wire.dump({"id": identity, "kind": "pong", "model": self.backend.name,
-                                        "sha256": self.sha256, "queue": self._jobs.qsize(), "working_s": working_s}))
-            return
-        budget_s = header.get("budget_s")
-        if kind != "plan" or not isinstance(budget_s, (int, float)) or not abs(budget_s) < MOST_S:
-            self._send(peer, _error(identity, VlmError("bad_request", f"kind {kind!r:.50}, budget_s {budget_s!r:.50}")))
-            return
+            self._send(peer, wire.dump({"id": identity, "kind": "pong", **state(self.pool)}))
+        elif kind == "metrics":
+            self._send(peer, wire.dump({"id": identity, "kind": "metrics", "text": self.pool.metrics.text()}))
+        elif kind == "cancel":
+            if (job := self._jobs.pop((peer, identity), None)) is not None:
+                self.pool.cancel(job)
+        else:
+            self._take(peer, _who(parts[0], peer), header, frames)
+
+    def _take(self, peer: bytes, client: str, header: dict[str, Any], frames: list[memoryview]) -> None:
+        identity, kind, budget_s = header["id"], header.get("kind"), header.get("budget_s")
+        key = peer, identity
         try:
-            self._jobs.put_nowait((peer, identity, header.get("request"), frames, time.monotonic() + budget_s))
-        except queue.Full:
-            self._send(peer, _error(identity, VlmError("model_busy", f"{QUEUE_MAX} requests are waiting")))
+            if kind != "plan" or not isinstance(budget_s, (int, float)) or not abs(budget_s) < MOST_S:
+                raise VlmError("bad_request", f"kind {kind!r:.50}, budget_s {budget_s!r:.50}")
+            if key in self._jobs:
+                raise VlmError("bad_request", f"id {identity!r:.80} is that of a request under way")
+            body = header.get("request")
+            self._jobs[key] = self.pool.submit(
+                client, lambda: wire.unpack_request(body, frames), budget_s, lambda outcome: self._done(key, outcome),
+                route=ROUTE, size_bytes=sum(map(len, frames)))
+        except VlmError as error:
+            self._send(peer, _error(identity, error))
+
+    def _done(self, key: tuple[bytes, str], outcome: Outcome) -> None:
+        """In a thread of the pool."""
+        if isinstance(outcome, VlmError):
+            message = _error(key[1], outcome)
+        else:
+            message = wire.dump({"id": key[1], "kind": "answer", "answer": asdict(outcome)})
+        self._answers.append((key, message))
+        # full: it rings already; closed: the server has ended
+        with contextlib.suppress(OSError):
+            self._ring.send(b"\0")
 
     def _send(self, peer: bytes, message: bytes) -> None:
         try:
@@ -144,40 +176,25 @@ class VlmServer:
         except zmq.ZMQError as error:
             log.warning("an answer was not sent: %s", error)
 
-    def _think(self) -> None:
-        done: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
-        done.setsockopt(zmq.LINGER, 0)
-        done.connect("inproc://done")
-        while (job := self._jobs.get()) is not None:
-            peer, identity, body, frames, deadline = job
-            self._began_s = time.monotonic()
-            done.send_multipart([peer, self._answer(identity, body, frames, deadline)])
-            self._began_s = None
-            if self._stopping.is_set():
-                break
-        done.close()
 
-    def _answer(self, identity: str, body: Any, frames: list[memoryview], deadline: float) -> bytes:
-        try:
-            if time.monotonic() >= deadline:
-                raise VlmError("model_timeout", "the deadline passed while the request was waiting")
-            answer = self.backend.plan(wire.unpack_request(body, frames))
-            return wire.dump({"id": identity, "kind": "answer", "answer": asdict(answer)})
-        except VlmError as error:
-            return _error(identity, error)
-        except Exception as error:
-            log.exception("the backend failed")
-            return _error(identity, VlmError("model_unavailable", f"{type(error).__name__}: {error}"))
+def _who(part: zmq.Frame, peer: bytes) -> str:
+    """Whose turn a request takes: the name that its key was admitted under, else its connection."""
+    try:
+        return f"key {part.get('User-Id')}"
+    except zmq.ZMQError:
+        return f"connection {peer.hex()}"
 
 
 def _error(identity: str, error: VlmError) -> bytes:
     return wire.dump({"id": identity, "kind": "error", "code": error.reason_code, "message": str(error)})
 
 
-def server_command(model_dir: Path | str | None = None, endpoint: str | None = None, threads: int = 1) -> list[str]:
+def server_command(model_dir: Path | str | None = None, endpoint: str | None = None, threads: int = 1,
+                   workers: int = 1) -> list[str]:
     """The command line that starts a server with this interpreter; it ends when the process that started it does."""
     return [sys.executable, "-m", "jpai_agent.vlm.server", "--model", str(model_dir or default_model_dir()),
-            "--endpoint", endpoint or wire.default_endpoint(), "--threads", str(threads), "--with-parent"]
+            "--endpoint", endpoint or wire.default_endpoint(), "--threads", str(threads), "--workers", str(workers),
+            "--with-parent"]
 
 
 def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = load_backend) -> int:
@@ -191,6 +208,7 @@ def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = l
     parser.add_argument("--secure", action="store_true", help="with keys also where only this machine reaches the address")
     parser.add_argument("--state", type=Path, default=None, help="folder with the keys (default: this user's)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the model")
+    parser.add_argument("--workers", type=int, default=1, help="plans under way at a time, for several robots; one a core")
     parser.add_argument("--with-parent", action="store_true", help="end when the starting process ends")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
@@ -211,7 +229,7 @@ def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = l
         log.error("%s", error)
         return 3
     try:
-        server = VlmServer(backend, options.endpoint, sha256, keys)
+        server = VlmServer(backend, options.endpoint, sha256, keys, options.workers)
     except zmq.ZMQError as error:
         log.error("%s is not served: %s", options.endpoint, error)
         return 2

@@ -1,9 +1,11 @@
 """Messages between the model server and its clients: JSON headers and raw frames, checked field by field on arrival.
 
-    client → server   length, header, frames   {"v", "id", "kind": "plan" | "ping", "budget_s", "request", "frames": sizes}
-    server → client   header                   {"v", "id", "kind": "answer" | "error" | "pong", ...}
+    client → server   length, header, frames   {"v", "id", "kind": "plan" | "ping" | "metrics" | "cancel", "budget_s", "request",
+                                                "frames": sizes}
+    server → client   header                   {"v", "id", "kind": "answer" | "error" | "pong" | "metrics", ...}
 
-Each is one ZeroMQ part; the length of the request's header is four bytes, the highest first.
+Each is one ZeroMQ part; the length of the request's header is four bytes, the highest first. A cancel has the id of the request
+that it calls off, and no answer.
 """
 
 from __future__ import annotations
@@ -55,10 +57,10 @@ def join(header: Mapping[str, Any], frames: Sequence[bytes]) -> bytes:
     return b"".join((len(head).to_bytes(4, "big"), head, *frames))
 
 
-def split(data: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+def split(data: bytes | memoryview) -> tuple[dict[str, Any], list[memoryview]]:
     """A request's header and frames. Raises VlmError("bad_request") for anything else."""
     begin = 4 + int.from_bytes(data[:4], "big")
-    header = load(data[4:begin])
+    header = load(bytes(data[4:begin]))
     sizes, rest = header.get("frames"), memoryview(data)[begin:]
     if not isinstance(sizes, list) or len(sizes) > FRAMES_MAX or not all(type(size) is int and size >= 0 for size in sizes):
         raise VlmError("bad_request", f"frames: {sizes!r:.100}")
@@ -130,6 +132,16 @@ def unpack_pong(header: Mapping[str, Any]) -> dict[str, Any]:
                 "queue": _count(header["queue"]), "working_s": _number(header["working_s"])}
     except (KeyError, TypeError, ValueError) as error:
         raise VlmError("model_unavailable", f"the model server's heartbeat is none: {error!r:.500}") from error
+
+
+def unpack_metrics(header: Mapping[str, Any]) -> str:
+    """A server's metrics, Prometheus text. Raises VlmError("model_unavailable") for anything else."""
+    try:
+        if header.get("kind") != "metrics":
+            raise ValueError(f"kind {header.get('kind')!r:.50}")
+        return _text(header["text"], ANSWER_MAX_BYTES)
+    except (KeyError, TypeError, ValueError) as error:
+        raise VlmError("model_unavailable", f"the model server's metrics are none: {error!r:.500}") from error
 
 
 def _text(value: Any, most: int) -> str:

@@ -15,12 +15,14 @@ import pytest
 import zmq
 
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmClient, VlmError, wire
-from jpai_agent.vlm.server import NICENESS, QUEUE_MAX, VlmServer, server_command
+from jpai_agent.vlm.pool import PER_CLIENT
+from jpai_agent.vlm.server import NICENESS, VlmServer, server_command
 
 ASK = '{"decision":"ask","steps":[],"reason":"incomplete"}'
 SLACK_S = 1.0  # for a busy machine
 FRAME = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 REQUEST = PlanRequest("行って", {"front": FRAME}, places={"dock": ("ドック",)}, speed_mps=0.3)
+BODY, FRAMES = (lambda packed: ({"request": packed[0]}, packed[1]))(wire.pack_request(replace(REQUEST, speed_mps=0.0)))
 
 
 class Fake:
@@ -56,6 +58,42 @@ def serving(backend, timeout_s=5.0):
         server.stop()
         thread.join(5)
         assert not thread.is_alive()
+
+
+class Held(Fake):
+    """A backend that answers once it is released; `begun` is set when it has been asked."""
+
+    def __init__(self):
+        super().__init__(self._hold)
+        self.begun, self.release = threading.Event(), threading.Event()
+
+    def _hold(self, request):
+        self.begun.set()
+        assert self.release.wait(20)
+        return PlanAnswer(ASK)
+
+
+@pytest.fixture
+def held():
+    backend = Held()
+    yield backend
+    backend.release.set()
+
+
+@contextlib.contextmanager
+def rogue(server):
+    """`send(message)`; without one the next answer. Its requests have the speed 0."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(server.endpoint)
+
+        def send(message=None):
+            if message is not None:
+                return socket.send(message)
+            assert socket.poll(10_000)
+            return wire.load(socket.recv())
+
+        yield send
 
 
 @contextlib.contextmanager
@@ -152,26 +190,90 @@ def test_a_hung_model_costs_the_deadline_and_heartbeats_tell_of_it():
         assert client.plan(REQUEST).text == ASK
 
 
-def test_a_full_queue_says_busy_at_once_and_expired_requests_are_not_begun():
-    release, backend = threading.Event(), Fake()
-    backend.act = lambda request: (release.wait(20), PlanAnswer(ASK))[1]
-    with serving(backend, timeout_s=0.2) as (client, _):
-        for _ in range(QUEUE_MAX + 1):
+def test_what_was_given_up_waits_no_longer(held):
+    with serving(held, timeout_s=0.2) as (client, server):
+        for _ in range(PER_CLIENT + 2):
             refused(client, "model_timeout")
+        held.release.set()
         client.timeout_s = 5.0
-        began = time.monotonic()
-        with pytest.raises(VlmError) as caught:
-            client.plan(REQUEST)
-        assert caught.value.reason_code == "model_busy"
-        assert time.monotonic() - began < 2.0
-        # the one that was taken last has run out of its time by then, by the server's clock too
-        threading.Event().wait(0.3)
-        release.set()
-        while client.heartbeat(2.0)["queue"]:
+        assert client.plan(REQUEST).text == ASK
+        # the first one, and the last: the others were called off while they waited
+        assert len(held.seen) == 2
+        assert server.pool.metrics.value("late_total") == 1
+
+
+def test_a_hung_models_requests_are_told_at_their_deadlines_by_the_server_itself(held):
+    with serving(held) as (_, server), rogue(server) as send:
+        send(wire.join({"id": "1", "kind": "plan", "budget_s": 0.1, **BODY}, FRAMES))
+        assert (answer := send())["code"] == "model_timeout" and "under way" in answer["message"]
+        send(wire.join({"id": "2", "kind": "plan", "budget_s": 0.1, **BODY}, FRAMES))
+        assert (answer := send())["code"] == "model_timeout" and "waiting" in answer["message"]
+        held.release.set()
+
+
+def test_a_clients_own_queue_is_bounded_and_others_are_served(held):
+    with serving(held) as (client, server), rogue(server) as send:
+        for index in range(PER_CLIENT + 2):
+            send(wire.join({"id": str(index), "kind": "plan", "budget_s": 20, **BODY}, FRAMES))
+            if index == 0:
+                assert held.begun.wait(10)
+        busy = send()
+        assert (busy["id"], busy["code"]) == (str(PER_CLIENT + 1), "model_busy")
+        found = []
+        other = threading.Thread(target=lambda: found.append(client.plan(REQUEST).text))
+        other.start()
+        while server.pool.queued < PER_CLIENT + 1:
             pass
+        held.release.set()
+        other.join(10)
+        assert found == [ASK]
+        # the other client's was the third that was begun at the latest, though it came last
+        assert [seen.speed_mps for seen in held.seen].index(REQUEST.speed_mps) <= 2
+        assert {send()["id"] for _ in range(PER_CLIENT + 1)} == {str(index) for index in range(PER_CLIENT + 1)}
+
+
+def test_a_request_can_be_called_off_while_it_waits_and_while_it_is_planned(held):
+    with serving(held) as (client, server), rogue(server) as send:
+        for identity in "12":
+            send(wire.join({"id": identity, "kind": "plan", "budget_s": 20, **BODY}, FRAMES))
+        assert held.begun.wait(10)
+        for identity in "21":
+            send(wire.join({"id": identity, "kind": "cancel"}, []))
+        assert client.heartbeat(5.0)["queue"] == 0
+        held.release.set()
+        assert client.plan(REQUEST).text == ASK
+        assert server.pool.metrics.value("requests_total", outcome="cancelled") == 2
+        assert len(held.seen) == 2
+
+
+def test_a_client_calls_off_what_it_waits_for_from_another_thread(held):
+    with serving(held, timeout_s=20.0) as (client, server):
+        found = []
+
+        def ask():
+            try:
+                client.plan(REQUEST)
+            except VlmError as error:
+                found.append(error.reason_code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert held.begun.wait(10)
+        client.cancel()
+        asking.join(10)
+        assert found == ["model_timeout"]
+        held.release.set()
+        assert client.plan(REQUEST).text == ASK
+        assert server.pool.metrics.value("requests_total", outcome="cancelled") == 1
+
+
+def test_the_metrics_tell_what_was_asked_and_how_it_ended():
+    with serving(Fake()) as (client, _):
         client.plan(REQUEST)
-    # the first one, and the last; those that waited too long were dropped
-    assert len(backend.seen) == 2
+        text = client.metrics()
+    assert 'jpai_requests_total{outcome="answered",route="zmq"} 1' in text
+    assert 'jpai_model_info{model="fake",sha256="abc"} 1' in text
+    assert "jpai_answer_tokens_total 2" in text
 
 
 def test_nobody_there_is_an_error_by_the_deadline():
@@ -214,6 +316,7 @@ LIES = {
         identity, kind="answer", answer={**RIGHT, "timings_ms": {str(i): 1.0 for i in range(5_000)}}),
     "many parts, the last one empty": lambda identity: [[*header(identity, kind="answer", answer=RIGHT)[0] * 3, b""]],
     "too large": lambda identity: [[b"x" * (wire.ANSWER_MAX_BYTES + 1)]],
+    "metrics": lambda identity: header(identity, kind="metrics", text="jpai_requests_total 1"),
 }
 
 

@@ -1,0 +1,48 @@
+"""How long somebody waits for the plan that a thread is making; decoders look between tokens, and leave off once nobody does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jpai_agent.vlm.backend import VlmError
+
+
+class Patience:
+    """Ends at `deadline` (monotonic seconds), or once it is called off."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.called_off = False
+
+    def check(self) -> None:
+        """Raise VlmError("model_timeout") when nobody waits any more."""
+        if self.called_off:
+            raise VlmError("model_timeout", "called off")
+        if time.monotonic() >= self.deadline:
+            raise VlmError("model_timeout", "the deadline passed before the answer was whole")
+
+
+class _Here(threading.local):
+    patience: Patience | None = None
+
+
+_here = _Here()
+
+
+@contextmanager
+def waiting(patience: Patience) -> Iterator[None]:
+    """Somebody waits so long for what this thread does within the `with`."""
+    _here.patience = patience
+    try:
+        yield
+    finally:
+        _here.patience = None
+
+
+def check_patience() -> None:
+    """Raise VlmError("model_timeout") when nobody waits any more for what this thread does; where none has said so, never."""
+    if _here.patience is not None:
+        _here.patience.check()

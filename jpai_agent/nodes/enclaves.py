@@ -120,7 +120,8 @@ def ask_graph(robot: str) -> dict[str, Rights]:
     with tempfile.TemporaryDirectory(prefix="jpai-enclaves-") as folder:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         run, log = Path(folder) / "run", Path(folder) / "log"
-        graph = [p for p in processes(WORLDS[robot], robot, record=str(run), audit=str(Path(folder) / "audit.jsonl")) if p.node]
+        all_of_it = processes(WORLDS[robot], robot, record=str(run), audit=str(Path(folder) / "audit.jsonl"), speech={})
+        graph = [p for p in all_of_it if p.node]
         context = Context()
         context.init(domain_id=domain)
         observer = Node("observer", context=context)

@@ -36,7 +36,7 @@ def policy(request) -> dict[str, Rights]:
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_every_node_of_the_graph_has_its_enclave_and_is_started_in_it(robot: str) -> None:
-    nodes = [process for process in processes(WORLDS[robot], robot) if process.node]
+    nodes = [process for process in processes(WORLDS[robot], robot, speech={}) if process.node]
     assert set(read_policy(policy_file(robot))) == {process.name for process in nodes} | {OPERATOR}
     text = policy_file(robot).read_text(encoding="utf-8")
     for process in nodes:

@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 DATA = ("config", "launch", "models", "sim")
-NODES = ("gate_node", "sim_node", "perception_node", "twin_node", "executor_node", "agent_node", "speech_node")
+NODES = ("gate_node", "sim_node", "perception_node", "twin_node", "executor_node", "agent_node", "speech_node", "voice_node")
 
 
 def data_files() -> list[tuple[str, list[str]]]:

@@ -58,7 +58,7 @@ _own = _every_node(OPERATOR)
 OPERATORS = Rights(
     publish=_own["publish"] | {topics.INSTRUCTION, topics.STOP, topics.ESTOP},
     subscribe=frozenset({topics.CLOCK, topics.REPLY, topics.PLAN, topics.GATE_STATUS, topics.EXECUTOR_STATUS, topics.DIAGNOSTICS,
-                         topics.SCENE, topics.VERDICT, topics.ROLLOUTS, topics.CMD_VEL}),
+                         topics.SCENE, topics.VERDICT, topics.ROLLOUTS, topics.CMD_VEL, topics.HEARD}),
     reply=_own["reply"],
     request=frozenset({topics.GATE_ARM, topics.GATE_RESET, topics.PLAN_INSTRUCTION, topics.VALIDATE_PLAN}),
     call=frozenset({topics.EXECUTE_INSTRUCTION}),
@@ -120,7 +120,7 @@ def ask_graph(robot: str) -> dict[str, Rights]:
     with tempfile.TemporaryDirectory(prefix="jpai-enclaves-") as folder:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         run, log = Path(folder) / "run", Path(folder) / "log"
-        all_of_it = processes(WORLDS[robot], robot, record=str(run), audit=str(Path(folder) / "audit.jsonl"), speech={})
+        all_of_it = processes(WORLDS[robot], robot, record=str(run), audit=str(Path(folder) / "audit.jsonl"), speech={}, voice={})
         graph = [p for p in all_of_it if p.node]
         context = Context()
         context.init(domain_id=domain)

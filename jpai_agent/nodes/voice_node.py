@@ -66,9 +66,9 @@ class VoiceNode(GraphNode):
 
     What it lacks (the voice extra, a model, a microphone) it says, and the graph goes on with typed words.
 
-    Parameters: `hearing_file` (how it hears; "": config/hearing.yaml), `device` and `recogniser` (in place of the file's, where
-    given), `wav` (a file that is heard instead of a microphone, as fast as it was spoken), `audio_topic` (sound comes from there
-    instead), `audio_type` (of its messages: std_msgs/Int16MultiArray, audio_common_msgs/AudioData or
+    Parameters: `hearing_file` (how it hears; "": config/hearing.yaml), `device`, `recogniser` and `wake_words` (in place of the
+    file's, where given), `wav` (a file that is heard instead of a microphone, as fast as it was spoken), `audio_topic` (sound
+    comes from there instead), `audio_type` (of its messages: std_msgs/Int16MultiArray, audio_common_msgs/AudioData or
     audio_common_msgs/AudioStamped) and `audio_rate_hz`.
     """
 
@@ -77,11 +77,14 @@ class VoiceNode(GraphNode):
         file: str = self.declare_parameter("hearing_file", "").value
         device: str = self.declare_parameter("device", "").value
         recogniser: str = self.declare_parameter("recogniser", "").value
+        # an empty list has no type in ROS
+        wake_words = [word for word in self.declare_parameter("wake_words", [""]).value if word]
         self._wav: str = self.declare_parameter("wav", "").value
         self._topic: str = self.declare_parameter("audio_topic", "").value
         self._type: str = self.declare_parameter("audio_type", "std_msgs/Int16MultiArray").value
         self._rate_hz: int = self.declare_parameter("audio_rate_hz", RATE_HZ).value
-        self._config = load_ear_config(Path(file) if file else None, device=device or None, recogniser=recogniser or None)
+        self._config = load_ear_config(Path(file) if file else None, device=device or None, recogniser=recogniser or None,
+                                        wake_words=wake_words or None)
         self._own = OwnVoice()
         self._moving = False
         # told every event, besides the graph
@@ -122,11 +125,16 @@ class VoiceNode(GraphNode):
         """True while sound comes in and is understood."""
         return self._ear is not None and self._ear.listens
 
+    @property
+    def ended(self) -> bool:
+        """True once nothing more will come in: a file has been heard, or what is needed is not there."""
+        return self._ear is None or self._ear.ended
+
     def close(self) -> None:
         """Let go of the microphone."""
         if self._ear is not None:
             self._ear.close()
-        self._beside.shutdown(cancel_futures=True)
+        self._beside.shutdown(wait=False, cancel_futures=True)
 
     def _load(self) -> Hearing:
         words = hints(self.world_map, skills_for(self.robot.name).values())

@@ -128,13 +128,18 @@ class Ear:
         """Begin to listen."""
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """True once it will not listen any more."""
+        return self.settled.is_set() and not self._thread.is_alive()
+
     def close(self) -> None:
         """End it."""
         self._ending.set()
         if self._source is not None:
             self._source.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout=5.0)
+            self._thread.join(timeout=1.0)
 
     def do(self, work: Callable[[Hearing], list[Event]]) -> None:
         """Have something done between two blocks, in the ear's thread."""

@@ -36,7 +36,7 @@ def policy(request) -> dict[str, Rights]:
 
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_every_node_of_the_graph_has_its_enclave_and_is_started_in_it(robot: str) -> None:
-    nodes = [process for process in processes(WORLDS[robot], robot, speech={}) if process.node]
+    nodes = [process for process in processes(WORLDS[robot], robot, speech={}, voice={}) if process.node]
     assert set(read_policy(policy_file(robot))) == {process.name for process in nodes} | {OPERATOR}
     text = policy_file(robot).read_text(encoding="utf-8")
     for process in nodes:
@@ -53,7 +53,8 @@ def test_only_the_gate_speaks_to_the_motors_and_only_the_executor_to_the_gate(po
 
 
 def test_only_people_speak_stop_for_good_arm_and_reset(policy) -> None:
-    assert who(policy, lambda rights: topics.INSTRUCTION in rights.publish) == {OPERATOR}
+    # the ears pass on what people say
+    assert who(policy, lambda rights: topics.INSTRUCTION in rights.publish) == {OPERATOR, "voice_node"}
     assert who(policy, lambda rights: topics.ESTOP in rights.publish) == {OPERATOR}
     assert who(policy, lambda rights: bool({topics.GATE_ARM, topics.GATE_RESET} & rights.request)) == {OPERATOR}
     assert who(policy, lambda rights: topics.EXECUTE_INSTRUCTION in rights.call) == {OPERATOR}

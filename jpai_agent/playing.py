@@ -22,6 +22,7 @@ from jpai_agent.outward import Accounts
 from jpai_agent.perception import Perception
 from jpai_agent.record import Captions, RunRecorder, VideoWriter
 from jpai_agent.record import failure_picture as draw_failure
+from jpai_agent.record.soundtrack import Sound, add_sound
 from jpai_agent.sim.episode import Episode, Expectation, Light, Turn
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.sim.runner import AgentContext, AgentFactory, Course, EpisodeResult, run_episode
@@ -140,29 +141,37 @@ class Film:
 
 
 def film_run(folder: Path, objects: Sequence[ObjectSpec], *, world: str = "yard", seed: int = 0,
-             lights: Sequence[Light] = (), clock_start_s: float = 0.0) -> Path:
+             lights: Sequence[Light] = (), clock_start_s: float = 0.0, sounds: Sequence[Sound] = ()) -> Path:
     """Film a kept run afterwards: the robot goes where its record says it was, in the world that it was in.
+
+    A frame shows what was the case at its time after the record's begin, so that sounds are heard when they were.
 
     Args:
         folder: The run's; video.mp4 goes there. objects, lights, seed: of its world.
         clock_start_s: Time of the record's clock at which the world's began.
+        sounds: What was said meanwhile; without any the film has no sound.
     """
     spec, path = load_robot(robot_for(world)), folder / "video.mp4"
     rows = list(csv.DictReader((folder / "trajectory.csv").open(encoding="utf-8")))
     shown = [json.loads(line) for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
     captions: dict[str, Any] = {"lines": ("", "", ""), "status": "待機中"}
     with SimRobot(spec, world, objects, lights=lights, seed=seed) as puppet, VideoWriter(path, VIDEO_FPS) as writer:
-        next_s = float(rows[0]["time_s"]) if rows else 0.0
+        begin_s = float(rows[0]["time_s"]) if rows else 0.0
         for row in rows:
             now_s = float(row["time_s"])
-            if now_s < next_s:
+            due = int((now_s - begin_s) * VIDEO_FPS + 1e-6) + 1 - writer.frames
+            if due <= 0:
                 continue
-            next_s = now_s + 1.0 / VIDEO_FPS - 1e-3
             while shown and shown[0]["time_s"] <= now_s:
                 captions = shown.pop(0)
             puppet.place((float(row["x_m"]), float(row["y_m"]), float(row["yaw_rad"])), max(0.0, now_s - clock_start_s))
             chase, front = puppet.picture("chase", (640, 480)), puppet.picture("front", (640, 480))
-            writer.add(chase, front, captions["lines"], captions["status"])
+            page = writer.frame(chase, front, captions["lines"], captions["status"])
+            # where the record has nothing for a while the picture stays
+            for _ in range(due):
+                writer.write(page)
+    if sounds:
+        add_sound(path, sounds, begin_s, writer.frames / VIDEO_FPS)
     return path
 
 

@@ -2,8 +2,8 @@
 
 `recorder` writes the folder while the run goes on (`files`, `mcap_log`), `run_folder` reads it back and `summary` draws
 it, with the map of `map_view`, the shapes of `canvas` and `shapes`, the letters of `text`, the colours of `style` and
-the Japanese of `words`. `video` films a run; its captions are made by `captions` from the agent's events. The pictures
-are made from the folder alone, so any kept run can be drawn again.
+the Japanese of `words`. `video` films a run; its captions are made by `captions` from the agent's events, and `soundtrack`
+gives it what was said. The pictures are made from the folder alone, so any kept run can be drawn again.
 
 `audit` is the log that cannot be altered unseen, `audit_writer` appends to it from a thread, `audit_events` says what of the
 agent goes into it, `audit_verify` examines it. `certificate` says what was tried with which result, for the gate. Both are signed

@@ -11,6 +11,8 @@ import typer
 
 from jpai_agent.assurance import audit_app, certify_app
 from jpai_agent.keyring import keys_app
+from jpai_agent.listening import EPILOG as VOICE_EPILOG
+from jpai_agent.listening import voice
 from jpai_agent.models import models_app
 from jpai_agent.refusal import refused
 from jpai_agent.saying import EPILOG as SAY_EPILOG
@@ -27,6 +29,7 @@ app.add_typer(certify_app, name="certify")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.command(epilog=SAY_EPILOG)(say)
+app.command(epilog=VOICE_EPILOG)(voice)
 
 
 def _named(model: Path | None) -> Path | None:
@@ -279,7 +282,9 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
        certificate: Annotated[Path | None, typer.Option(help="With `robot`: what it may be armed under; ROBOT.certificate.json "
                                                              "when left out.")] = None,
        model_server: Annotated[str, typer.Option(help="Ask the model server at this address, tcp://HOST:PORT, and start none; "
-                                                      "beyond this machine with keys (jpai keys).")] = "") -> None:
+                                                      "beyond this machine with keys (jpai keys).")] = "",
+       with_voice: Annotated[bool, typer.Option("--voice", help="With ears and a voice: microphone and loudspeaker.")] = False,
+       ) -> None:
     """Start the ROS 2 graph with a simulated robot (the cart in the yard, the car in town), or on a real one; Ctrl-C stops it.
 
     A real robot needs a certificate for exactly what runs (jpai certify); then a person arms it: service /jpai/gate/arm.
@@ -294,6 +299,7 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
     from jpai_agent.world.robot import load_robot
 
     options: dict[str, Any] = {"seed": seed} | ({"model": str(model)} if model else {})
+    options |= {"voice": {}, "speech": {}} if with_voice else {}
     try:
         if what == "robot":
             robot = robot or "cart"

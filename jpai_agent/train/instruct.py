@@ -46,8 +46,9 @@ class _Bound:
 class Instructor:
     """Samples for frames of one robot, from what is said to it."""
 
-    def __init__(self, corpus: Corpus, talk: Talk = CART) -> None:
-        self._talk, self._words = talk, talk.words
+    def __init__(self, corpus: Corpus, talk: Talk = CART, varied: float = 1.0) -> None:
+        """`varied`: how much the spelling differs from the author's; 0 leaves it (see `augment.vary`)."""
+        self._talk, self._words, self._varied = talk, talk.words, varied
         self._order = {spec.name: tuple(spec.args) for spec in skills_for(talk.robot).values()}
         self._book = Phrasebook(corpus.refs, talk.words, talk.references)
         self._roles = {id(line): Roles(line) for line in corpus.lines}
@@ -92,7 +93,7 @@ class Instructor:
             return None
         too_fast = line.meaning.reason == "not_permitted" or (outcome == "refuse" and line.meaning.decision == "act")
         bound = _Bound(phrases, drawn, self._values(line, too_fast, r))
-        said = vary(self._pieces(line.text, bound), r, fillers=self._talk.fillers)
+        said = vary(self._pieces(line.text, bound), r, self._varied, self._talk.fillers)
         before = vary(self._pieces(line.earlier, bound), r, 0.6, self._talk.fillers) if line.earlier else []
         text, earlier = _joined(said), _joined(before)
         labels = {letter: label_of(letter, roles, said, before, text) for letter in roles.used}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ voice = typer.Typer(help="Make the embedded recogniser: data, fit, export, eval.
                     add_completion=False)
 
 Work = Annotated[Path, typer.Option(help="Folder of recordings and training states.")]
+Model = Annotated[Path, typer.Option(help="Folder of the recogniser.")]
 DEFAULT_WORK = Path(".cache/voice")
 DEFAULT_MODEL = Path("models/voice")
 
@@ -35,6 +37,87 @@ def data(work: Work = DEFAULT_WORK, sentences: Annotated[int, typer.Option(help=
     record(validation[:512], VALIDATION_VOICES, work / "validation", seed + 1_000_000, jobs)
     shards = record(training[:sentences], TRAINING_VOICES, work / "training", seed, jobs)
     typer.echo(f"{min(len(training), sentences)} sentences in {shards} shards below {work}")
+
+
+@voice.command()
+def fit(work: Work = DEFAULT_WORK,
+        minutes: Annotated[float, typer.Option(help="Wall time to train, restarts counted together.", min=0.0)] = 90.0,
+        threads: int = 1, seed: int = 0) -> None:
+    """Train the recogniser on what `data` spoke. Resumes.
+
+    Two processes: torchrun --nproc-per-node 2 -m jpai_agent.train.voice.cli fit --minutes 90
+
+    Example: jpai train voice fit --minutes 90 --threads 2
+    """
+    import torch
+
+    from jpai_agent.train.voice.fit import fit as run
+
+    torch.set_num_threads(threads)
+    run(work, minutes, seed)
+
+
+@voice.command()
+def export(work: Work = DEFAULT_WORK, model: Model = DEFAULT_MODEL) -> None:
+    """Write the trained recogniser into the model folder, as a checkpoint and as an int8 graph checked against it, and
+    calibrate its confidence.
+
+    Example: jpai train voice export
+    """
+    import numpy as np
+
+    from jpai_agent.train.voice import calibrate
+    from jpai_agent.train.voice.export import export as run
+    from jpai_agent.train.voice.export import set_calibration
+    from jpai_agent.train.voice.recordings import load
+    from jpai_agent.voice.embedded import EmbeddedRecogniser
+
+    recordings = load(work / "validation")
+    typer.echo(json.dumps(run(work, model, [one.samples.astype(np.float32) / 32_768 for one in recordings[:64]])))
+    trials = calibrate.trials(EmbeddedRecogniser(model), recordings)
+    weights = calibrate.curve(trials[::2])
+    judged = calibrate.judged(trials[1::2], weights)  # the other half
+    set_calibration(model, weights, judged)
+    typer.echo(f"confidence: {json.dumps(judged)}")
+
+
+@voice.command("eval")
+def evaluate(
+    frames: Annotated[Path, typer.Option(help="Folder of the frames that `jpai train data` rendered.")] = Path(".cache/train"),
+    work: Work = DEFAULT_WORK,
+    model: Model = DEFAULT_MODEL,
+    planner: Annotated[Path, typer.Option(help="Model that makes the plans.")] = Path("models/embedded"),
+    count: Annotated[int, typer.Option(help="Instructions, half of them for each robot.")] = 520,
+    conditions: Annotated[str, typer.Option(help="Of clean, noise (10 dB) and espeak; perfect: as if all were heard right.")] =
+    "clean,noise,perfect,espeak",
+    failures: int = 20,
+    hinted: Annotated[bool, typer.Option(help="Give the recogniser the words of skills and map, as robots do.")] = True,
+    out: Annotated[Path | None, typer.Option(help="JSON file for figures and transcripts.")] = None,
+) -> None:
+    """Held-out authors' instructions in held-out voices and rooms: errors, and the share whose plan is the written
+    sentence's.
+
+    Example: jpai train voice eval --count 520
+    """
+    from jpai_agent.train.exported import embedded
+    from jpai_agent.train.voice import evaluate as hearing
+    from jpai_agent.voice.embedded import EmbeddedRecogniser
+
+    recogniser, backend = EmbeddedRecogniser(model), embedded(planner)
+    spoken = [one for robot in ("cart", "car") for one in hearing.instructions(frames, robot, count // 2, backend)]
+    hints = hearing.words_of_robots() if hinted else {}
+    folder = work / "voices"
+    results = {}
+    for name in conditions.split(","):
+        if name == "perfect":
+            results[name] = hearing.hear(spoken, hearing.unsaid, hearing.Perfect(spoken), backend, {})
+            continue
+        say = hearing.espeak if name == "espeak" else hearing.Voices(snr_db=10.0 if name == "noise" else None, folder=folder)
+        results[name] = hearing.hear(spoken, say, recogniser, backend, hints)
+        typer.echo(hearing.table({name: results[name]}))
+    typer.echo(hearing.table(results, failures))
+    if out is not None:
+        hearing.store(out, results)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from jpai_agent.language.numbers import kanji_numerals_to_digits
 from jpai_agent.train import lexicon
 from jpai_agent.train.corpus import RefLine, Segments, load_corpus
-from jpai_agent.train.lexicon import kanji_number
 from jpai_agent.train.meanings import OBJECT_LETTERS
 from jpai_agent.train.talk import TALKS, Talk
 from jpai_agent.train.voice.speech import kana
+from jpai_agent.voice.spelling import spelled
 
 MAX_CHARS = 44
 ROBOTS = ("cart", "car")
@@ -38,12 +37,6 @@ _ONE_SPELLING: tuple[tuple[str, str], ...] = (
     ("つぎの", "次の"), ("交叉点", "交差点"), ("ユーターン", "Uターン"), ("こども", "子ども"), ("子供", "子ども"),
     ("すいません", "すみません"), ("有難う", "ありがとう"), ("宜しく", "よろしく"), ("ごみ箱", "ゴミ箱"), ("ごみばこ", "ゴミ箱"),
 )
-_UNITS = ((r"m/s", "メートル毎秒"), (r"km/h", "キロ"), (r"(?<=[\d一-十百])km", "キロ"), (r"(?<=\d)cm", "センチ"),
-          (r"(?<=\d)mm", "ミリ"), (r"(?<=\d)m(?![a-z])", "メートル"), (r"(?<=\d)°", "度"))
-_MARKS = re.compile(r"[。！？!?「」『』…・：:;；♪〜~ー―—\-]+$|[。！？!?「」『』…♪\s()（）]+")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_DIGITS = "零一二三四五六七八九"
-_ONE_TO_KEEP = re.compile(r"(?<![\d.])1(?=番|度|本|回|つ(?!目|め))")  # 一番, 一度 … would read as words
 _WRITTEN = re.compile(r"[ぁ-んァ-ヶー一-鿿々、0-9A-Z]+")
 
 
@@ -57,28 +50,11 @@ class Sentence:
 
 
 def written(text: str) -> str:
-    """The text as the recogniser shall write it."""
+    """The text as the recogniser shall write it: in its spelling, and one spelling where authors differ."""
     text = unicodedata.normalize("NFKC", text)
-    for pattern, kana_of in _UNITS:
-        text = re.sub(pattern, kana_of, text)
-    text = re.sub(r"[。！？!?…]+(?=.)", "、", text)  # a sentence's end within is a pause as well
-    text = _MARKS.sub("", text)
-    text = re.sub(r"、+", "、", text).strip("、")
     for other, common in _ONE_SPELLING:
         text = text.replace(other, common)
-    # numerals: kanji → digits where they count, then all digits → kanji, so that one form is left
-    text = kanji_numerals_to_digits(text.replace("半", "\ue000")).replace("\ue000", "半")
-    text = _ONE_TO_KEEP.sub("\ue001", text)
-    return _NUMBER.sub(lambda found: spoken_number(found[0]), text).replace("\ue001", "1").upper()
-
-
-def spoken_number(digits: str) -> str:
-    """A decimal number in the kanji that are spoken: 120 → 百二十, 0.5 → 零点五. Too long ones stay."""
-    whole, _, part = digits.partition(".")
-    if len(whole) > 4 or (len(whole) > 1 and whole.startswith("0")):
-        return digits
-    head = kanji_number(int(whole)) if int(whole) else "零"
-    return head + ("点" + "".join(_DIGITS[int(d)] for d in part) if part else "")
+    return spelled(text)
 
 
 def writable(text: str) -> bool:

@@ -21,11 +21,12 @@ Called = Annotated[str, typer.Option("--name", help="To call it by; the folder's
 def add(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint for transformers, in safetensors.")],
         name: Called = "", bits: Annotated[int | None, typer.Option(help="Keep linear weights in 8 or 4 bits.")] = None,
         license_id: Annotated[str, typer.Option("--license", help="SPDX id; the model card's when left out.")] = "",
+        base: Annotated[str, typer.Option(help="Of an adapter that does not say it: the checkpoint that it is for.")] = "",
         probe: Annotated[bool, typer.Option(help="Load it and show it the probe image.")] = True) -> None:
-    """Take in a checkpoint: look at it, copy or quantize it, load it once, write the sha256 of each file."""
+    """Take in a checkpoint or an adapter: look at it, copy or quantize it, load it once, write the sha256 of each file."""
     from jpai_agent.vlm import store
 
-    manifest = _done(lambda: store.add(folder, name, bits=bits, license_id=license_id, probe=probe))
+    manifest = _done(lambda: store.add(folder, name, bits=bits, license_id=license_id, probe=probe, base=base))
     _tell(manifest)
     typer.echo(f"use it with: --model {manifest.name}")
 

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.train.own_cli import COMMANDS
 from jpai_agent.world.known import WORLDS
 
 train = typer.Typer(
-    help="Make the embedded model: data, pretrain, fit, quantize, calibrate, eval, still, card.",
+    help="Fine-tune a model on your own runs: collect, check, tune, score, merge. Make the embedded model: data, pretrain, fit, "
+         "quantize, calibrate, eval, still, card.",
     no_args_is_help=True, add_completion=False,
 )
 
@@ -281,6 +283,10 @@ def card(
     from jpai_agent.train.card import write_card
 
     typer.echo(write_card(model, json.loads(figures.read_text(encoding="utf-8"))))
+
+
+for command in COMMANDS:
+    train.command()(command)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Family:
         stop: Tokens that end an answer, besides the tokenizer's own end token; those that a tokenizer lacks are left out.
         transformers: First version that has the family.
         needs: Packages that its processor cannot do without, beyond what is always there.
+        answer_type: Type id of an answer's tokens where inputs have such: 1 where it follows a prefix that looks both ways.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Family:
     stop: tuple[str, ...] = ()
     transformers: str = "5.0"
     needs: tuple[str, ...] = ()
+    answer_type: int = 0
 
 
 _QWEN_STOP = ("<|im_end|>", "<|endoftext|>")
@@ -61,7 +63,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("Idefics3", ("idefics3",), documented=False, stop=("<end_of_utterance>",), transformers="4.46"),
     Family("Cosmos", ("cosmos3_edge", "cosmos3_omni"), stop=("<|im_end|>",), transformers="5.23"),
     Family("Florence-2", ("florence2",), transformers="4.56"),
-    Family("PaliGemma", ("paligemma",), "yx1000", prompt="plain", transformers="4.41"),
+    Family("PaliGemma", ("paligemma",), "yx1000", prompt="plain", transformers="4.41", answer_type=1),
 )
 
 _BY_TYPE = {model_type: family for family in FAMILIES for model_type in family.model_types}

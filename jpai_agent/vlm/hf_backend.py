@@ -17,6 +17,7 @@ from transformers import AutoModelForImageTextToText, LogitsProcessor, LogitsPro
 
 from jpai_agent.plan import SkillSpec
 from jpai_agent.skills import skills_for
+from jpai_agent.vlm.adapters import find_base, is_adapter, lay_over
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.codecs import CODECS, COORDINATE_MAX, probe
 from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
@@ -28,7 +29,7 @@ from jpai_agent.vlm.quantize import pack_for_cpu
 
 log = logging.getLogger(__name__)
 
-ANSWER_TOKENS_MAX = 320
+ANSWER_TOKENS_MAX = 640  # 8 steps with Japanese labels, cut into bytes, are about 500
 _PATCH_PX = 32  # sides are rounded to multiples of it at most
 
 
@@ -37,7 +38,7 @@ class HfBackend:
 
     Args:
         folder: Local checkpoint of a family in `families`, or of any other that transformers knows. Its code, if any, is not run;
-            weights must be safetensors.
+            weights must be safetensors. Or an adapter, whose base is loaded with it (`adapters`).
         threads: Of torch on the CPU.
         device: "cpu", "cuda" ...; None takes an accelerator where there is one.
         skills: Skills by robot name.
@@ -54,15 +55,18 @@ class HfBackend:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if self.device == "cpu":
             torch.set_num_threads(threads)
-        self.family = family_of(_model_type(folder))
+        base = find_base(folder) if is_adapter(folder) else folder
+        self.family = family_of(_model_type(base))
         require(self.family)
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
-            self._processor: Any = load_processor(folder)
-            model: Any = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, **local)
-            self._model: Any = model.to(self.device).eval()
+            self._processor: Any = load_processor(base)
+            model: Any = AutoModelForImageTextToText.from_pretrained(base, use_safetensors=True, **local)
         except (OSError, ValueError, ImportError, KeyError) as error:
-            raise VlmError("model_unavailable", f"transformers cannot load {folder}: {error}") from error
+            raise VlmError("model_unavailable", f"transformers cannot load {base}: {error}") from error
+        if base != folder:
+            lay_over(model, folder)
+        self._model: Any = model.to(self.device).eval()
         if self.device == "cpu":
             pack_for_cpu(self._model)
         config = self._model.config
@@ -92,6 +96,31 @@ class HfBackend:
     def warm(self, request: PlanRequest) -> None:
         """Compile the grammar and run the model once."""
         self.plan(request)
+
+    @property
+    def model(self) -> Any:
+        """The loaded model, for training."""
+        return self._model
+
+    def lesson(self, request: PlanRequest, plan: str) -> tuple[dict[str, Any], list[int]]:
+        """Inputs as `plan` makes them, and the tokens of the right answer: `plan` as the family writes it, and its end.
+
+        Raises VlmError plan_error where the grammar would not let that answer be given.
+        """
+        request.check()
+        skills = self._skills(request.robot)
+        text = self.codec.unwrite(plan, self._seen_size(next(iter(request.images.values()))))
+        answer = [*self._tokenizer.encode(text, add_special_tokens=False), self._ends()]
+        mask = self._grammars.mask(self._grammars.compiled(skills, list(request.images), list(request.places)))
+        if not all(mask.accept(token) for token in answer):
+            raise VlmError("plan_error", f"the grammar of {request.robot}'s plans does not admit {text}")
+        if len(answer) > ANSWER_TOKENS_MAX:
+            raise VlmError("plan_error", f"the plan has {len(answer)} tokens, at most {ANSWER_TOKENS_MAX} are answered: {text}")
+        return dict(self._inputs(request, skills)), answer
+
+    def _ends(self) -> int:
+        """The token that ends an answer: of the family's own the first that is known."""
+        return self._stop[1] if len(self._stop) > 1 else self._stop[0]
 
     @torch.inference_mode()
     def _ask(self, request: PlanRequest) -> PlanAnswer:

@@ -55,12 +55,16 @@ def resolve(model: Path | str) -> Path:
     return added if added.is_dir() else path
 
 
-def add(folder: Path, name: str = "", *, bits: int | None = None, license_id: str = "", probe: bool = True) -> Manifest:
+def add(folder: Path, name: str = "", *, bits: int | None = None, license_id: str = "", probe: bool = True,
+        base: Path | str = "") -> Manifest:
     """Take in a checkpoint: look at it, copy or quantize it, load it once, write its manifest.
+
+    An adapter is kept as it is, to be laid over its base, which stays where it is; with `bits` the two become one model.
 
     Args:
         name: To call it by; the folder's own when left out.
         bits: Of the linear weights, 8 or 4; as they are when left out.
+        base: Of an adapter that does not say it: the checkpoint that it belongs to, by name or folder.
         license_id: SPDX id; that of the checkpoint's README.md when left out.
         probe: Load the model and show it the probe image.
 
@@ -68,26 +72,38 @@ def add(folder: Path, name: str = "", *, bits: int | None = None, license_id: st
         VlmError: bad_request for a name that is taken or none; model_missing, model_unavailable saying what is wrong with the
             folder and what would be right. Nothing is left behind then.
     """
-    found = examine(folder)
+    from jpai_agent.vlm.adapters import base_of, find_base, is_adapter, save_merged
+
+    adapter = is_adapter(folder)
+    if base and not adapter:
+        raise VlmError("bad_request", f"{folder} is a whole checkpoint: only an adapter has a base")
+    said = base_of(resolve(base), Path(base).name) if base else None
+    found = examine((resolve(base) if base else find_base(folder)) if adapter else folder)
     name = name or folder.resolve().name
     if not _NAME.fullmatch(name):
         raise VlmError("bad_request", f"{name!r} cannot be a model's name: letters, digits, dot, dash, underscore; give another")
     target = models_dir() / name
     if target.exists():
         raise VlmError("bad_request", f"there is a model {name} already: remove it first, or give this one another name")
-    if bits and _quantized(folder):
-        raise VlmError("bad_request", f"{folder} is quantized already: begin with the checkpoint that it was made from")
+    if (bits or adapter) and _quantized(found.folder):
+        raise VlmError("bad_request", f"{found.folder} is quantized already: begin with the checkpoint that it was made from")
     models_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models_dir(), prefix=".adding-") as scratch:
         made = Path(scratch) / name
         made.mkdir()
+        given = folder
+        if said is not None:
+            given = _copy(folder, Path(scratch) / "given")
+            said.write(given)
         if bits:
             from jpai_agent.vlm.quantize import store_quantized
 
-            store_quantized(folder, made, bits)
+            if adapter:
+                save_merged(given, merged := Path(scratch) / "merged")
+                given = merged
+            store_quantized(given, made, bits)
         else:
-            for path in _files(folder):
-                shutil.copyfile(path, made / path.name)
+            _copy(given, made)
         card: dict[str, Any] = {"family": found.family.name}
         if probe:
             from jpai_agent.vlm.hf_backend import HfBackend
@@ -206,6 +222,13 @@ def _count(weights: list[Path]) -> tuple[int, int]:
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST
                   and (path.suffix in _TAKEN or path.name.upper().startswith("LICENSE")))
+
+
+def _copy(folder: Path, out: Path) -> Path:
+    out.mkdir(exist_ok=True)
+    for path in _files(folder):
+        shutil.copyfile(path, out / path.name)
+    return out
 
 
 def _quantized(folder: Path) -> bool:

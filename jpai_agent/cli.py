@@ -43,6 +43,9 @@ World = Annotated[str, typer.Option(help="World to run in.")]
 Seed = Annotated[int, typer.Option(help="Seed of the scene and of all noise.")]
 Model = Annotated[Path | None, typer.Option(
     callback=_named, help="Model folder, a name of jpai models, or endpoint:NAME of the policy; the embedded one when left out.")]
+Models = Annotated[list[Path] | None, typer.Option(
+    "--model", callback=lambda models: [_named(model) for model in models or ()],
+    help="As elsewhere; given several times, the models are compared on the suite (embedded: the embedded one).")]
 Runs = Annotated[Path, typer.Option(help="Where run folders go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else there.")]
 
@@ -189,7 +192,7 @@ def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, who
 @app.command(epilog="Example: jpai bench --suite sim/suites/yard.jsonl --out bench/yard --jobs 2")
 def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON object a line.")] = None,
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
-          jobs: Annotated[int, typer.Option(help="Processes.")] = 1, model: Model = None, as_json: AsJson = False,
+          jobs: Annotated[int, typer.Option(help="Processes.")] = 1, models: Models = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
               help="episodes, faults, unsafe, model, conformance, engines, rehearsal, twin, simulation, driving, stop, "
                    "stopping, latency, network.")] = "episodes",
@@ -200,11 +203,18 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
                                                      "latency; 0: as many as each has.")] = 0,
           idle: Annotated[bool, typer.Option(help="Time stop with the model and the twin at rest.")] = False,
           seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0) -> None:
-    """Run a suite and print its table, or time a part and print its figures with the machine's description."""
+    """Run a suite and print its table, or time a part and print its figures with the machine's description.
+
+    With --model several times, the models side by side: quality, latency by part, tokens a second, memory; compare.json in --out.
+    """
     from rich.console import Console
 
     from jpai_agent import benches
 
+    if models and len(models) > 1:
+        _compare(models, what, suite, out, jobs, as_json)
+        return
+    model = models[0] if models else None
     if what == "faults":
         from jpai_agent.nodes import faults
 
@@ -257,6 +267,23 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
         print_summary(summary, results, Console())
+
+
+def _compare(models: list[Path], what: str, suite: Path | None, out: Path | None, jobs: int, as_json: bool) -> None:
+    from rich.console import Console
+
+    from jpai_agent.compare import compare, print_compared
+
+    if what != "episodes" or suite is None:
+        raise refused("several models are compared on a suite: --suite FILE.jsonl", 2)
+    try:
+        result = _with_model(lambda: compare(models, suite, out, jobs=jobs, console=Console(stderr=True)))
+    except (OSError, ValueError) as error:
+        raise refused(str(error), 2) from error
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        print_compared(result, Console())
 
 
 @app.command()

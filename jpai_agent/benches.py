@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
-           "conformance", "engines")
+           "conformance", "engines", "voice")
 
 
 def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False) -> dict[str, Any]:
@@ -61,6 +61,10 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
         from jpai_agent.vlm.engines import bench_engines
 
         return bench_engines()
+    if what == "voice":
+        from jpai_agent.voice_bench import bench_voice
+
+        return bench_voice(n or 300, idle=idle)
     if what == "network":
         from jpai_agent.leaks import bench as bench_network
 

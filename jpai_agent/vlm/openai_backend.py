@@ -2,6 +2,9 @@
 
 What it answers is held to the plan language like any other model's answer; what a schema, a key or a promise of the server is
 worth makes no difference to that.
+
+`extra: {jpai: true}` in the policy says that the server is a `jpai serve`: it is told the robot's state and exact frames, and
+tells how sure its answer is, so that the plan is the one that the same model would make here.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from jpai_agent.vlm.outgoing import coarse, data_url, even
 from jpai_agent.vlm.prompt import messages
 
 PATH = "/chat/completions"
+OWN = "jpai"  # member of the request and the answer that only `jpai serve` knows
 ANSWER_CHARS = 16_000
 _CODES = {"timeout": "model_timeout", "policy": "policy", "redirect": "policy", "certificate": "policy",
           "unrecorded": "unrecorded", "garbled": "model_unavailable", "too_large": "model_unavailable"}
@@ -48,6 +52,7 @@ class EndpointBackend:
         self.endpoint = client.policy.endpoint(endpoint)
         self._client, self._skills = client, skills
         self._codec = self.endpoint.codec
+        self._own = bool(self.endpoint.extra.get(OWN))
         self._calls: set[Call] = set()
         self._lock = threading.Lock()
 
@@ -71,7 +76,8 @@ class EndpointBackend:
             self._calls.add(call)
         try:
             with self._client.post(self.name, PATH, body, classes, call) as response:
-                text, usage, first_s = _read(response)
+                text, usage, first_s, about = _read(response)
+                confidence, probability = _sureness(about) if self._own else (None, None)
         except HttpError as error:
             code = _STATUS_CODES.get(error.status or 0) if error.kind == "status" else _CODES.get(error.kind)
             raise VlmError(code or "model_unavailable", str(error)) from error
@@ -87,8 +93,9 @@ class EndpointBackend:
         timings = {"prepare": prepared - begin, "decode": ended - prepared, "total": ended - begin}
         if first_s is not None:
             timings["first_token"] = first_s - prepared
-        return PlanAnswer(text, None, {part: 1000 * seconds for part, seconds in timings.items()}, _count(usage, "prompt_tokens"),
-                          _count(usage, "completion_tokens"), f"{self.name}: {self.endpoint.model}")
+        parts = {part: 1000 * seconds for part, seconds in timings.items()}
+        return PlanAnswer(text, confidence, parts, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"),
+                          f"{self.name}: {self.endpoint.model}", probability)
 
     def warm(self, request: PlanRequest) -> None:
         """Nothing: what is not asked does not leave the machine."""
@@ -119,7 +126,7 @@ class EndpointBackend:
 
     def _body(self, request: PlanRequest) -> tuple[bytes, dict[str, int]]:
         """The request's JSON, and its bytes by data class."""
-        urls = [data_url(image) for image in request.images.values()]
+        urls = [data_url(image, self._own) for image in request.images.values()]
         body, bare = self._json(request, urls), self._json(replace(request, places={}), urls)
         said = sum(_size(turn["content"]) for turn in bare["messages"][:-1]) + _size(bare["messages"][-1]["content"][-1]["text"])
         data = _bytes(body)
@@ -132,6 +139,10 @@ class EndpointBackend:
         turns[-1]["content"] = [*({"type": "image_url", "image_url": {"url": url}} for url in urls), turns[-1]["content"][-1]]
         body = {"model": self.endpoint.model, "messages": turns, "temperature": 0, "max_tokens": self.endpoint.max_tokens,
                 "stream": self.endpoint.stream, **self.endpoint.extra}
+        if self._own:
+            body[OWN] = {"robot": request.robot, "speed_mps": request.speed_mps, "running": request.running,
+                         "cameras": list(request.images), "budget_s": self.endpoint.deadline_s,
+                         "places": {key: list(names) for key, names in request.places.items()}}
         if self.endpoint.stream:
             body["stream_options"] = {"include_usage": True}
         if self.endpoint.json_schema:
@@ -176,8 +187,20 @@ def _count(usage: Any, key: str) -> int:
     return value if type(value) is int and 0 <= value < 10**9 else 0
 
 
-def _read(response: httpx2.Response) -> tuple[str, Any, float | None]:
-    """The answer's text, its usage, and when its first piece came (perf_counter). Raises HttpError for what is none."""
+def _sureness(about: Any) -> tuple[float | None, float | None]:
+    """Confidence and probability of an answer of `jpai serve`. Raises HttpError for what is no share."""
+    found = [about.get(name) if isinstance(about, dict) else None for name in ("confidence", "probability")]
+    for value in found:
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+            raise HttpError("garbled", f"its answer is as sure as {value!r:.50}")
+    return found[0], found[1]
+
+
+def _read(response: httpx2.Response) -> tuple[str, Any, float | None, Any]:
+    """The answer's text, its usage, when its first piece came (perf_counter), and what `jpai serve` says of it.
+
+    Raises HttpError for what is none.
+    """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         # some servers do not stream what they were asked to
@@ -186,21 +209,21 @@ def _read(response: httpx2.Response) -> tuple[str, Any, float | None]:
         raise HttpError("garbled", f"its answer is no chat completion: {type(error).__name__}: {error!s:.200}") from error
 
 
-def _read_whole(response: httpx2.Response) -> tuple[str, Any, float | None]:
+def _read_whole(response: httpx2.Response) -> tuple[str, Any, float | None, Any]:
     answer = json.loads(response.read())
     choice = answer["choices"][0]
-    return _whole(choice["message"]["content"], choice.get("finish_reason")), answer.get("usage"), None
+    return _whole(choice["message"]["content"], choice.get("finish_reason")), answer.get("usage"), None, answer.get(OWN)
 
 
-def _read_stream(response: httpx2.Response) -> tuple[str, Any, float | None]:
-    text, usage, reason, first_s = "", None, None, None
+def _read_stream(response: httpx2.Response) -> tuple[str, Any, float | None, Any]:
+    text, usage, reason, first_s, about = "", None, None, None, None
     for event in httpx2.EventSource(response):
         if event.data == "[DONE]":
-            return _whole(text, reason), usage, first_s
+            return _whole(text, reason), usage, first_s, about
         piece = json.loads(event.data)
         if "error" in piece:
             raise ValueError(f"error {piece['error']!r:.200}")
-        usage = piece.get("usage") or usage
+        usage, about = piece.get("usage") or usage, piece.get(OWN) or about
         for choice in piece["choices"][:1]:
             part = choice["delta"].get("content") or ""
             if part and first_s is None:

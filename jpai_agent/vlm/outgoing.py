@@ -32,9 +32,10 @@ def even(image: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def data_url(image: np.ndarray) -> str:
-    """A frame (H, W, 3) uint8 RGB as a `data:` URL, JPEG without any metadata."""
-    written, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+def data_url(image: np.ndarray, exact: bool = False) -> str:
+    """A frame (H, W, 3) uint8 RGB as a `data:` URL without any metadata: JPEG; PNG where every pixel must stay what it is."""
+    kind, how = ("png", [cv2.IMWRITE_PNG_COMPRESSION, 1]) if exact else ("jpeg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    written, data = cv2.imencode(f".{kind}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), how)
     if not written:
-        raise ValueError("the frame cannot be written as JPEG")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+        raise ValueError(f"the frame cannot be written as {kind}")
+    return f"data:image/{kind};base64," + base64.b64encode(data.tobytes()).decode("ascii")

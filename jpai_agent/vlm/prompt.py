@@ -13,8 +13,9 @@ from typing import Any
 from jpai_agent.plan import REASONS, Choice, Number, SkillSpec
 from jpai_agent.vlm.backend import PlanRequest, VlmError
 
-_RULES = """\
-あなたは移動ロボット「{robot}」の計画係です。カメラの画像と日本語の指示を読み、行動計画をJSONだけで答えます。
+OPENING = "あなたは移動ロボット「"
+_RULES = OPENING + """\
+{robot}」の計画係です。カメラの画像と日本語の指示を読み、行動計画をJSONだけで答えます。
 形式: {example}
 - decisionはact、ask、refuseのどれか。askとrefuseではstepsを空にし、reasonに{reasons}のどれかを書きます。
 - pointは画像上の位置{point}、対象の見えている部分の中心を指します。

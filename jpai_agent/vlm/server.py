@@ -28,6 +28,7 @@ from jpai_agent.vlm.keys import ServerKeys, clients, stays_here
 from jpai_agent.vlm.load import default_model_dir, load_backend
 from jpai_agent.vlm.manifest import MANIFEST, read_manifest
 from jpai_agent.vlm.pool import Job, Outcome, PlanPool, state
+from jpai_agent.vlm.store import resolve
 from jpai_agent.world.keys import KeyFault
 
 log = logging.getLogger("jpai_agent.vlm.server")  # also when run with -m
@@ -197,6 +198,12 @@ def server_command(model_dir: Path | str | None = None, endpoint: str | None = N
             "--with-parent"]
 
 
+def model_sha256(model: Path | str | None) -> str:
+    """The sha256 in a model folder's manifest, "" where there is none. Raises VlmError for a manifest that cannot be read."""
+    folder = resolve(model) if model else default_model_dir()
+    return read_manifest(folder).sha256 if (folder / MANIFEST).is_file() else ""
+
+
 def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = load_backend) -> int:
     """Serve a model folder, or what else `load` opens, until SIGINT or SIGTERM.
 
@@ -224,7 +231,7 @@ def main(arguments: list[str] | None = None, load: Callable[..., VlmBackend] = l
     os.nice(NICENESS)
     try:
         backend = load(folder, threads=options.threads)
-        sha256 = read_manifest(folder).sha256 if (folder / MANIFEST).is_file() else ""
+        sha256 = model_sha256(folder)
     except VlmError as error:
         log.error("%s", error)
         return 3

@@ -208,10 +208,10 @@ def test_metrics_are_prometheus_text():
     assert {"# TYPE jpai_request_seconds histogram", "jpai_workers 2", 'jpai_request_seconds_sum{route="x"} 0.3'} <= set(lines)
 
 
-def test_plans_made_beside_each_other_are_those_made_alone(model_folder, frame):
+def test_plans_made_beside_each_other_are_those_made_alone(frame):
     from jpai_agent.vlm import load_backend
 
-    backend = load_backend(model_folder)
+    backend = load_backend()
     requests = [PlanRequest(words, {"front": np.roll(frame, 7 * index, axis=1)}, robot, places={"dock": ("ドック",)})
                 for index, words in enumerate(("赤い箱まで行って", "右に回って", "戻って")) for robot in ("cart", "car")]
     alone = [backend.plan(request).text for request in requests]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jpai_agent.assurance import audit_app, certify_app
+from jpai_agent.endpoint import metrics, serve
 from jpai_agent.keyring import keys_app
 from jpai_agent.listening import EPILOG as VOICE_EPILOG
 from jpai_agent.listening import voice
@@ -28,6 +29,8 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(certify_app, name="certify")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.command(epilog="Example: jpai serve")(serve)
+app.command(epilog="Example: jpai metrics")(metrics)
 app.command(epilog=SAY_EPILOG)(say)
 app.command(epilog=VOICE_EPILOG)(voice)
 

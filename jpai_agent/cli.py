@@ -56,7 +56,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 @app.command(epilog="Example: jpai demo --view")
 def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
          view: Annotated[bool, typer.Option(help="Show it live in MuJoCo's viewer (needs a display; without ROS).")] = False,
-         video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True) -> None:
+         video: Annotated[bool, typer.Option(help="Film the run afterwards.")] = True,
+         voice: Annotated[bool, typer.Option("--voice", help="Say the instructions aloud: they are synthesised and heard, and "
+                                                             "the film has them and the robot's answers.")] = False) -> None:
     """Watch a robot hear three instructions, rehearse and drive, through real ROS 2 nodes: the cart, or the car in town."""
     from jpai_agent.playing import check_model, new_run_folder
     from jpai_agent.world.known import robot_for
@@ -65,6 +67,8 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
         robot_for(world)
     except ValueError as error:
         raise refused(str(error), 2) from error
+    if view and voice:
+        raise refused("--voice goes through ROS nodes, --view shows a run without them: leave one out", 2)
     _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
     if view:
@@ -76,11 +80,15 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
     else:
         from jpai_agent.graph import GraphError
         from jpai_agent.nodes.demo import demo as run_demo
+        from jpai_agent.voice.audio import AudioError
+        from jpai_agent.voice.recogniser import RecogniserError
 
         try:
-            well = run_demo(folder, world=world, model=str(model or ""), film=video, write=typer.echo)
-        except GraphError as error:
+            well = run_demo(folder, world=world, model=str(model or ""), film=video, voice=voice, write=typer.echo)
+        except (GraphError, AudioError) as error:
             raise refused(str(error), 1) from error
+        except RecogniserError as error:
+            raise refused(str(error), 3) from error
     typer.echo(f"記録: {folder}/summary.png" + (f"  {folder}/video.mp4" if video else ""))
     if not well:
         raise typer.Exit(1)

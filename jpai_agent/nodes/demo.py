@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from jpai_agent.nodes import topics
 from jpai_agent.nodes.sim_node import CLOCK_START_S
 from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
 from jpai_agent.record import draw_run
+from jpai_agent.record.soundtrack import Sound
 from jpai_agent.vlm import VlmClient
 from jpai_agent.world.objects import objects_from_dicts
 from jpai_msgs.action import ExecuteInstruction
@@ -36,38 +39,61 @@ MODEL_WITHIN_S = 90.0
 
 
 def demo(folder: Path, *, world: str = "yard", seed: int = 0, model: str = "",
-         instructions: Sequence[str] = (), film: bool = True, watch: Callable[[Path], Any] | None = None,
-         write: Callable[[str], None] = print) -> bool:
+         instructions: Sequence[str] = (), film: bool = True, voice: bool = False,
+         watch: Callable[[Path], Any] | None = None, write: Callable[[str], None] = print) -> bool:
     """Start the graph in a ROS domain of its own, say the instructions one after the other, stop it, draw and film the run.
 
     Args:
         folder: For the run's record; summary.png and video.mp4 go there too.
         model: Folder of the model; the embedded one when empty.
         instructions: What is said; those of the world when left out.
+        voice: They are said aloud and heard by the voice node, and the robot answers aloud; speech/ in the folder has its words,
+            and the film all of them.
         watch: Called with the folder once the graph is up (a viewer).
         write: Takes the lines that a person follows.
 
     Returns:
         Whether every instruction was answered and nothing failed.
+
+    Raises:
+        AudioError, RecogniserError: With `voice`, where its extra is not installed or its recogniser is not there.
     """
     scene_file = demo_scene(world)
     domain = private_domain()
     endpoint = default_endpoint(domain)
-    graph = processes(world, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=endpoint, record=str(folder))
+    log = folder.with_name(folder.name + "-log")
+    aloud: dict[str, Any] = {}
+    person: Any = _Person
+    sounds: list[Sound] = []
+    if voice:
+        from jpai_agent.nodes.spoken import SpeakingPerson, check_voice, robot_sounds
+
+        check_voice()
+        aloud = {"voice": {"audio_topic": topics.SPEECH_IN}, "speech": {"out": str(log / "speech")}}
+        person = partial(SpeakingPerson, run=folder)
+    graph = processes(world, scene_file=str(scene_file), seed=seed, model=model, vlm_endpoint=endpoint, record=str(folder),
+                      **aloud)
     write("起動しています …")
-    with Supervisor(graph, domain_id=domain, log_dir=folder.with_name(folder.name + "-log"), tell=write) as supervisor:
+    with Supervisor(graph, domain_id=domain, log_dir=log, tell=write) as supervisor:
         supervisor.wait_ready()
         VlmClient(endpoint, MODEL_WITHIN_S).wait_ready(MODEL_WITHIN_S)
         write(f"ノード: {', '.join(supervisor.running)}")
         if watch is not None:
             watch(folder)
-        with _Person(domain) as person:
-            answered = [person.say(text, write) for text in instructions or DEMO_INSTRUCTIONS[world]]
+        # as the graph's own processes: discovery by multicast would leave this machine
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        with person(domain) as somebody:
+            answered = [somebody.say(text, write) for text in instructions or DEMO_INSTRUCTIONS[world]]
+    if voice:
+        sounds = [*somebody.sounds, *robot_sounds(log / "speech")]
+        if (log / "speech").is_dir():
+            shutil.move(log / "speech", folder / "speech")
     write("記録を描いています …")
     draw_run(folder)
     if film:
         scene = json.loads(scene_file.read_text(encoding="utf-8"))
-        film_run(folder, objects_from_dicts(scene["objects"]), world=world, seed=seed, clock_start_s=CLOCK_START_S)
+        film_run(folder, objects_from_dicts(scene["objects"]), world=world, seed=seed, clock_start_s=CLOCK_START_S,
+                 sounds=sounds)
     return all(answered)
 
 
@@ -75,8 +101,6 @@ class _Person:
     """A node that sends instructions as goals and tells what happens to them."""
 
     def __init__(self, domain: int) -> None:
-        # as the graph's own processes: discovery by multicast would leave this machine
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self._context = Context()
         self._context.init(domain_id=domain)
         self._node = Node("person", context=self._context)

@@ -15,6 +15,8 @@ from jpai_agent.voice.synthesis import Synthesiser
 
 # of what waits to be said more is old news
 _WAITING_MAX = 4
+# files that somebody asked for
+_ALL_KEPT = 1_000_000
 
 
 class Synthesis(Protocol):
@@ -51,7 +53,8 @@ class Talker:
         self.loaded = threading.Event()
         self._manner, self._announce, self._said, self._complain = manner, announce, said, complain
         self._synthesis = synthesis or _warm_synthesiser
-        self._open = speaker or ((lambda: (FileSpeaker(out), "")) if only_files else (lambda: open_speaker(manner.device, out)))
+        files, device = lambda: (FileSpeaker(out, kept=_ALL_KEPT), ""), lambda: open_speaker(manner.device, out)
+        self._open: Callable[[], tuple[Speaker, str]] = speaker or (files if only_files else device)
         self._waiting: deque[str] = deque(maxlen=_WAITING_MAX)
         self._news = threading.Condition()
         self._ending = False

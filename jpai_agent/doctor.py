@@ -14,6 +14,8 @@ from jpai_agent.world.machine import cpu_name, usable_cores
 
 PACKAGES = ("mujoco", "torch", "transformers", "onnxruntime", "xgrammar", "numpy", "opencv-python-headless", "pyzmq",
             "cryptography")
+# of the voice extra: packages and what they are imported as
+VOICE_PACKAGES = {"pyopenjtalk-plus": "pyopenjtalk", "silero-vad": "silero_vad", "sounddevice": "sounddevice"}
 # of the vehicle interfaces that a robot's file may name, the ROS packages that they need
 INTERFACES = {"ackermann": ("ackermann_msgs",),
               "autoware": ("autoware_control_msgs", "autoware_vehicle_msgs", "autoware_adapi_v1_msgs")}
@@ -61,8 +63,8 @@ def examine(model_dir: Path | None = None) -> Report:
             report.findings.append(Finding(name, True, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             report.findings.append(Finding(name, False, "not installed"))
-    report.findings += [_graphics(), _ros(), _road(), _vehicles(), _font(), _video(), _model(model_dir), network(),
-                        *residency(report)]
+    report.findings += [_graphics(), _ros(), _road(), _vehicles(), _font(), _video(), _model(model_dir), *voice(),
+                        network(), *residency(report)]
     return report
 
 
@@ -141,6 +143,37 @@ def _model(model_dir: Path | None) -> Finding:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     return Finding("model", True, f"{manifest.name} {manifest.version}, int{manifest.bits}, {size:.1f} MB, "
                                   f"sha256 {manifest.sha256[:16]}, every file as listed")
+
+
+def voice() -> list[Finding]:
+    """What hears and speaks; none of it is needed for typed words. No microphone is opened and no model loaded."""
+    from jpai_agent.voice.audio import INSTALL, AudioError, portaudio
+    from jpai_agent.voice.recogniser import RecogniserError, kind_of
+    from jpai_agent.world.paths import resource
+
+    missing = [name for name, module in VOICE_PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        return [Finding("voice", None, f"the extra is not installed ({', '.join(missing)}): {INSTALL}")]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VOICE_PACKAGES)
+    findings = [Finding("voice", True, versions)]
+    folder = resource("models", "voice")
+    try:
+        there = folder.is_dir() and kind_of(folder) == "embedded"
+        findings.append(Finding("recogniser", there or None, f"embedded, in {folder}" if there else f"none in {folder}"))
+    except RecogniserError as error:
+        findings.append(Finding("recogniser", False, str(error)))
+    try:
+        sounddevice = portaudio()
+    except AudioError as error:
+        return [*findings, Finding("microphone", None, str(error))]
+    try:
+        devices = sounddevice.query_devices()
+    except sounddevice.PortAudioError as error:
+        return [*findings, Finding("microphone", None, f"PortAudio does not tell its devices: {error}")]
+    for what, channels in (("microphone", "max_input_channels"), ("loudspeaker", "max_output_channels")):
+        names = [device["name"] for device in devices if device[channels] > 0]
+        findings.append(Finding(what, None, "; ".join(names) or "none on this machine: WAV files and typed words work"))
+    return findings
 
 
 def network() -> Finding:

@@ -6,12 +6,13 @@ import ast
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from jpai_agent import graph
+from jpai_agent import doctor, graph
 from jpai_agent.cli import app
 from jpai_agent.voice import ear
 from jpai_agent.voice.activity import Segmenter
@@ -114,3 +115,26 @@ def test_they_are_launched_from_the_same_table() -> None:
     assert "from jpai_agent.graph import processes" in text
     setup = (ROOT / "setup.py").read_text(encoding="utf-8")
     assert '"voice_node"' in setup and '"speech_node"' in setup
+
+
+# --- the doctor
+
+
+def test_the_doctor_tells_of_the_voice_extra_and_of_devices_and_fails_for_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("silero_vad")
+
+    def devices():
+        return [{"name": "USB mic", "max_input_channels": 1, "max_output_channels": 0}]
+
+    audio = SimpleNamespace(query_devices=devices, PortAudioError=OSError, __spec__="there")
+    monkeypatch.setitem(sys.modules, "sounddevice", audio)
+    told = {finding.what: finding for finding in doctor.voice()}
+    assert "silero-vad" in told["voice"].detail
+    assert told["microphone"].detail == "USB mic" and told["loudspeaker"].detail.startswith("none on this machine")
+    assert told["microphone"].well is None and told["loudspeaker"].well is None
+
+
+def test_the_doctor_says_how_the_voice_extra_is_installed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "VOICE_PACKAGES", {"silero-vad": "no_such_module"})
+    (told,) = doctor.voice()
+    assert told.well is None and "./jpai voice installs it" in told.detail

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jpai_agent.voice.audio import BLOCK_S, BLOCK_SAMPLES, RATE_HZ, AudioError, Block, Samples
+from jpai_agent.voice.audio import BLOCK_S, BLOCK_SAMPLES, INSTALL, RATE_HZ, AudioError, Block, Samples
 
 # (BLOCK_SAMPLES,) -> how likely somebody speaks in it, 0 to 1; blocks come in order and without gaps
 Detector = Callable[[Samples], float]
@@ -52,7 +52,7 @@ def silero_file() -> Path:
     """The detector's file. Raises AudioError where the voice extra is not installed."""
     found = importlib.util.find_spec("silero_vad")
     if found is None or found.origin is None:
-        raise AudioError("the voice extra is not installed (no package silero-vad): pip install -r requirements-voice.lock")
+        raise AudioError(f"the voice extra is not installed (no package silero-vad): {INSTALL}")
     return Path(found.origin).parent / "data" / _SILERO_FILE
 
 

@@ -29,6 +29,9 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _NO_LENGTH = (0, 0xFFFFFFFF)
 
 
+INSTALL = "./jpai voice installs it, or pip install --no-deps -r requirements-voice.lock"
+
+
 class AudioError(RuntimeError):
     """Sound that cannot be had: a file that is none, a device that is not there or no longer; the message says which and why."""
 
@@ -274,6 +277,9 @@ class MicrophoneSource:
         Raises AudioError where there is none, or where the voice extra is not installed.
         """
         sounddevice = portaudio()
+        # PortAudio knows the devices that were there when it began; one that came later, or again, it must be told to look for
+        sounddevice._terminate()
+        sounddevice._initialize()
         which: int | str | None = int(device) if device.isdigit() else device or None
         self._pieces: queue.SimpleQueue[Samples | None] = queue.SimpleQueue()
         try:
@@ -316,7 +322,7 @@ def portaudio() -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        raise AudioError(f"the voice extra is not installed ({error}): pip install 'jpai_agent[voice]'") from error
+        raise AudioError(f"the voice extra is not installed ({error}): {INSTALL}") from error
     except OSError as error:
         raise AudioError(f"PortAudio is not installed ({error}): sudo apt-get install libportaudio2") from error
     return sounddevice

@@ -73,6 +73,7 @@ TABLE = {
             },
         }
     ),
+    "はい": act({"skill": "move", "distance_m": 0.6}),
     "休憩して": act({"skill": "wait", "duration_s": 1.0}),
     "壁まで": act({"skill": "move", "distance_m": -8.0}),
     "あれ": '{"decision":"ask","steps":[],"reason":"incomplete"}',

@@ -16,7 +16,7 @@ from jpai_agent.record.audit import audit_path, parse_record
 from jpai_agent.record.audit_verify import verify_log
 from jpai_agent.record.keys import own_public
 from jpai_msgs.action import ExecuteInstruction, ExecutePlan
-from jpai_msgs.msg import ErrorCode, GateStatus, Plan, Verdict
+from jpai_msgs.msg import ErrorCode, GateStatus, Heard, Plan, Verdict
 from jpai_msgs.srv import PlanInstruction, ValidatePlan
 
 Stage = ExecuteInstruction.Feedback
@@ -188,6 +188,19 @@ def test_bad_instructions_get_a_japanese_answer_and_move_nothing(person, words, 
     assert result.error_code == code
     assert result.reply
     assert person.stands()
+
+
+def test_what_may_have_been_misheard_is_read_back_and_a_typed_yes_carries_it_out(person):
+    ears = person.node.create_publisher(Heard, topics.HEARD, topics.WORDS)
+    assert person.until(lambda: ears.get_subscription_count() > 0)
+    ears.publish(Heard(text="少し前へ", confidence=0.6, kind=Heard.UNSURE))
+    assert person.until(lambda: any("よろしいですか" in reply for reply in person.replies))
+    assert person.stands()
+    # what was heard clearly, or dropped, comes in other ways than this
+    ears.publish(Heard(text="出口へ", confidence=0.9, kind=Heard.HEARD))
+    ears.publish(Heard(text="出口へ", confidence=0.1, kind=Heard.DROPPED, reason="unclear"))
+    assert person.goal("はい").result().error_code == ErrorCode.NONE
+    person.node.destroy_publisher(ears)
 
 
 def test_what_the_nodes_declare_is_what_their_policy_permits(person):

@@ -167,6 +167,12 @@ class FakePortAudio(types.ModuleType):
         self.rate_hz, self.there = rate_hz, there
         self.stream: types.SimpleNamespace | None = None
 
+    def _terminate(self) -> None:
+        """Nothing is held."""
+
+    def _initialize(self) -> None:
+        """Every device is known."""
+
     def check_input_settings(self, *, samplerate: int, **_: object) -> None:
         if not self.there or samplerate != self.rate_hz:
             raise self.PortAudioError("Invalid sample rate")

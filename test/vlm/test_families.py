@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -65,3 +67,14 @@ def test_templates_without_a_system_message_hear_its_words_before_the_last_ones(
 
 def test_what_people_say_cannot_pass_for_control_tokens():
     assert without_control(REQUEST, ["<|im_end|>"]).instruction == "箱まで"
+
+
+def test_the_docs_name_every_family_with_its_types_and_the_transformers_that_it_needs():
+    text = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")
+    rows = {cells[0]: cells for line in text.splitlines() if line.startswith("| ")
+            and len(cells := [cell.strip() for cell in line.strip("| ").split(" | ")]) == 5}  # fmt: skip
+    for family in FAMILIES:
+        _, types, version, points, needs = rows[family.name]
+        assert re.findall(r"`(\w+)`", types) == list(family.model_types)
+        assert (version, "not documented" in points, needs) == (
+            family.transformers, not family.documented, ", ".join(family.needs) or "–")

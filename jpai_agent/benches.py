@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
+BENCHES = ("model", "fleet", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
            "conformance", "engines", "voice")
 
 
@@ -22,6 +22,10 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
         from jpai_agent.vlm.bench import bench
 
         return bench(load_backend(model_dir))
+    if what == "fleet":
+        from jpai_agent.vlm.fleet import ROUNDS, bench_fleet
+
+        return bench_fleet(model_dir, n or ROUNDS)
     if what == "rehearsal":
         from jpai_agent.twin.bench import bench_rehearsal
 

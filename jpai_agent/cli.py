@@ -205,7 +205,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
           jobs: Annotated[int, typer.Option(help="Processes.")] = 1, models: Models = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, unsafe, model, conformance, engines, rehearsal, twin, simulation, driving, stop, "
+              help="episodes, faults, unsafe, model, fleet, conformance, engines, rehearsal, twin, simulation, driving, stop, "
                    "stopping, latency, network, voice.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal, way to stop or faults: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,

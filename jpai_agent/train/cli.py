@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jpai_agent.train.own_cli import COMMANDS
+from jpai_agent.train.voice.cli import voice
 from jpai_agent.world.known import WORLDS
 
 train = typer.Typer(
@@ -287,6 +288,7 @@ def card(
 
 for command in COMMANDS:
     train.command()(command)
+train.add_typer(voice, name="voice")
 
 
 if __name__ == "__main__":

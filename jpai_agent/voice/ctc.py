@@ -30,9 +30,9 @@ class Hypothesis:
 class Weights:
     """How much besides the sounds counts: the character model, each character, each character of a hint."""
 
-    language: float = 0.3
-    length: float = 0.5
-    hint: float = 0.8
+    language: float = 0.5
+    length: float = 1.5
+    hint: float = 0.3
 
 
 class Hints:

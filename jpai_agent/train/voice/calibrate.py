@@ -9,7 +9,7 @@ import numpy as np
 
 from jpai_agent.train.voice.acoustics import Surroundings
 from jpai_agent.train.voice.recordings import Recording
-from jpai_agent.train.voice.speech import RATE_HZ
+from jpai_agent.train.voice.speech import RATE_HZ, kana
 from jpai_agent.voice.ctc import evidence
 from jpai_agent.voice.embedded import EmbeddedRecogniser
 
@@ -20,7 +20,7 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True)
 class Trial:
-    """Something heard: what the confidence goes by, and whether the text was right to the letter (、 left out)."""
+    """Something heard: what the confidence goes by, and whether it sounds as what was said (、 left out)."""
 
     known: tuple[float, ...]
     right: bool
@@ -41,7 +41,7 @@ def trials(recogniser: EmbeddedRecogniser, recordings: Sequence[Recording], seed
         best = recogniser.hypotheses(heard)
         if best[0].text:
             known = evidence(best)
-            right = not noise_only and best[0].text.replace("、", "") == one.sentence.written.replace("、", "")
+            right = not noise_only and kana(best[0].text).replace("、", "") == kana(one.sentence.written).replace("、", "")
             found.append(Trial(tuple(known[name] for name in NAMES), right))
     return found
 

@@ -9,6 +9,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from jpai_agent.train.voice.model import TwoScripts, build
-from jpai_agent.train.voice.sentences import training_sentences
+from jpai_agent.train.voice.recordings import load
+from jpai_agent.train.voice.sentences import ROBOTS, from_corpus
 from jpai_agent.voice.embedded import CHARACTERS, DESCRIPTION, FORMAT, GRAPH
 from jpai_agent.voice.features import BANDS, log_mel, normalised
 from jpai_agent.voice.ngram import CharacterModel
@@ -75,7 +77,9 @@ def export(work: Path, out: Path, samples: list[np.ndarray], card: Mapping[str, 
     if agreed < AGREEMENT:
         raise ValueError(f"the int8 graph agrees with the checkpoint on {agreed:.1%} of the frames, {AGREEMENT:.0%} are wanted")
     recogniser.to(torch.float16).save_pretrained(out)
-    CharacterModel.learn((one.written for one in training_sentences()[0]), len(known)).save(out / CHARACTERS)
+    (out / "generation_config.json").unlink(missing_ok=True)  # CTC generates nothing
+    (out / "model.safetensors").chmod(0o644)
+    CharacterModel.learn(_texts(work), len(known)).save(out / CHARACTERS)
     files = {name: hashlib.sha256((out / name).read_bytes()).hexdigest()
              for name in (GRAPH, CHARACTERS, "config.json", "model.safetensors")}
     report = {"agreement": round(agreed, 4), "furthest": round(furthest, 4), "frames_of": len(samples),
@@ -83,12 +87,22 @@ def export(work: Path, out: Path, samples: list[np.ndarray], card: Mapping[str, 
     about = {
         "format": FORMAT, "name": NAME, "version": VERSION, "license": LICENSE,
         "parameters": sum(p.numel() for p in recogniser.parameters()), "bits": 8, "files": files,
-        "beam": 8, "weights": kept.get("weights", {"language": 0.3, "length": 0.5, "hint": 0.8}),
+        "beam": 8, "weights": kept.get("weights", {"language": 0.5, "length": 1.5, "hint": 0.3}),
         "calibration": kept.get("calibration", {"bias": 3.0, "surprise": -1.0, "surprise_each": -8.0, "rivals": -3.0}),
         "card": {**kept.get("card", {}), "export": report, **(card or {})}, "alphabet": known,
     }
     write_description(out, about)
     return report
+
+
+def _texts(work: Path, times: int = 5, seed: int = 2) -> list[str]:
+    """What the character model learns from: the spoken sentences and the corpus's lines with yet other words in their slots,
+    none of which begins as a validation sentence does."""
+    kept_back = {one.sentence.said[:6] for one in load(work / "validation")}
+    r = Random(seed)
+    more = [one for robot in ROBOTS for one in from_corpus(robot, None, r, times)]
+    return [one.sentence.written for one in load(work / "training")] + [
+        one.written for one in more if one.said[:6] not in kept_back]
 
 
 def set_calibration(folder: Path, weights: Mapping[str, float], judged: Mapping[str, float]) -> None:

@@ -46,6 +46,8 @@ class EndpointBackend:
         PolicyError: The policy has no such endpoint.
     """
 
+    concurrent = True
+
     def __init__(self, client: HttpClient, endpoint: str, *,
                  skills: Callable[[str], Mapping[str, SkillSpec]] = skills_for) -> None:
         self.name = endpoint

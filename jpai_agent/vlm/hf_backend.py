@@ -23,6 +23,7 @@ from jpai_agent.vlm.codecs import CODECS, COORDINATE_MAX, probe
 from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate_values
 from jpai_agent.vlm.families import family_of, require
 from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, plain_tokens, tokenizer_info
+from jpai_agent.vlm.patience import check_patience
 from jpai_agent.vlm.processors import load_processor
 from jpai_agent.vlm.prompt import check_prompt, in_parts, messages, plain_text, without_control, without_system
 from jpai_agent.vlm.quantize import pack_for_cpu
@@ -204,6 +205,7 @@ class _Constraint(LogitsProcessor):
         self._begun = False
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
+        check_patience()
         if self._begun and not self.mask.accept(int(input_ids[0, -1])):
             raise VlmError("plan_error", "the model left the grammar")
         self._begun = True

@@ -11,6 +11,7 @@ from jpai_agent.plan import parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm import VlmError, load_backend
 from jpai_agent.vlm.hf_backend import HfBackend
+from jpai_agent.vlm.patience import Patience, waiting
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,13 @@ TEMPLATE = """\
 {% if part.type == 'image' %}<image>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>
 {% endfor -%}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
+
+
+def test_decoding_leaves_off_once_nobody_waits_for_it(hf, request_):
+    with pytest.raises(VlmError, match="deadline") as caught, waiting(Patience(0.0)):
+        hf.plan(request_)
+    assert caught.value.reason_code == "model_timeout"
+    assert hf.plan(request_).text
 
 
 @pytest.fixture(scope="module")

@@ -87,14 +87,15 @@ def _embedded(folder: Path) -> Recogniser:
 def kind_of(folder: Path) -> str:
     """Which recogniser a folder is for, by its files. Raises RecogniserError naming what each kind would need."""
     names = {path.name for path in folder.iterdir()}
+    # it has its checkpoint beside it
+    if "recogniser.json" in names:
+        return EMBEDDED
     if "model.bin" in names:
         return FASTER_WHISPER
     if "config.json" in names and any(name.endswith((".safetensors", ".bin")) for name in names):
         return TRANSFORMERS
     if "tokens.txt" in names and any(name.endswith(".onnx") for name in names):
         return SHERPA
-    if "recogniser.json" in names:
-        return EMBEDDED
     raise RecogniserError(
         f"{folder} has no recogniser's files: model.bin (faster-whisper), config.json and model.safetensors (transformers), "
         f"tokens.txt and ONNX files (sherpa-onnx) or recogniser.json (embedded); it has {', '.join(sorted(names)) or 'none'}")

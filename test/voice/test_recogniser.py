@@ -102,7 +102,7 @@ def folder_of(path: Path, *names: str) -> Path:
     (("model.bin", "config.json", "tokenizer.json"), FASTER_WHISPER),
     (("config.json", "model.safetensors"), TRANSFORMERS),
     (("tokens.txt", "model.int8.onnx"), SHERPA),
-    (("recogniser.json",), "embedded"),
+    (("recogniser.json", "config.json", "model.safetensors"), "embedded"),
 ])
 def test_the_files_of_a_folder_tell_what_it_is_for(tmp_path: Path, files: tuple[str, ...], kind: str) -> None:
     assert kind_of(folder_of(tmp_path, *files)) == kind

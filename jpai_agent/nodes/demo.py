@@ -66,7 +66,7 @@ def demo(folder: Path, *, world: str = "yard", seed: int = 0, model: str = "",
     person: Any = _Person
     sounds: list[Sound] = []
     if voice:
-        from jpai_agent.nodes.spoken import SpeakingPerson, check_voice, robot_sounds
+        from jpai_agent.nodes.spoken import SpeakingPerson, check_voice, keep_sounds, kept_sounds
 
         check_voice()
         aloud = {"voice": {"audio_topic": topics.SPEECH_IN}, "speech": {"out": str(log / "speech")}}
@@ -85,9 +85,10 @@ def demo(folder: Path, *, world: str = "yard", seed: int = 0, model: str = "",
         with person(domain) as somebody:
             answered = [somebody.say(text, write) for text in instructions or DEMO_INSTRUCTIONS[world]]
     if voice:
-        sounds = [*somebody.sounds, *robot_sounds(log / "speech")]
-        if (log / "speech").is_dir():
-            shutil.move(log / "speech", folder / "speech")
+        keep_sounds(somebody.sounds, log / "speech")
+        # the record's folder had to be empty at its begin
+        shutil.move(log / "speech", folder / "speech")
+        sounds = kept_sounds(folder / "speech")
     write("記録を描いています …")
     draw_run(folder)
     if film:

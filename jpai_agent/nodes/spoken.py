@@ -7,7 +7,7 @@ import threading
 import time
 import wave
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +110,13 @@ class SpeakingPerson:
     """A node that says instructions aloud and tells what happens to them. It is a context manager.
 
     Attributes:
-        sounds: What was said, on the clock of the graph.
+        sounds: What was said, words and sound, on the clock of the graph.
     """
 
     def __init__(self, domain: int, run: Path, voice: Synthesis | None = None) -> None:
         """run: The folder of the run's record. voice: A synthesiser. Raises AudioError where the voice extra is not installed."""
         self._voice = voice or Synthesiser(MANNER)
-        self.sounds: list[Sound] = []
+        self.sounds: list[tuple[str, Sound]] = []
         self._follower = Follower(run / "events.jsonl")
         self._context = Context()
         self._context.init(domain_id=domain)
@@ -174,7 +174,7 @@ class SpeakingPerson:
         told(f"話す   {words}")
         self._heard.clear()
         list(self._follower.news())
-        self.sounds.append(Sound(self._now_s + AHEAD_S, speech))
+        self.sounds.append((words, Sound(self._now_s + AHEAD_S, speech)))
         self._microphone.hear(audio.resampled(speech, RATE_HZ))
         self._until(lambda: self._microphone.silent, SPOKEN_WITHIN_S)
         taken = self._until(lambda: any(heard.kind in _TAKEN for heard in self._heard), HEARD_WITHIN_S)
@@ -223,8 +223,19 @@ def check_voice() -> None:
     load_recogniser(load_ear_config().recogniser)
 
 
-def robot_sounds(folder: Path) -> list[Sound]:
-    """What the robot said, from the folder of its speech; none where there is no such folder."""
+def keep_sounds(sounds: Iterable[tuple[str, Sound]], folder: Path) -> None:
+    """Put what a person said, words and sound, beside what the robot said, in the folder of its speech."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / INDEX).open("a", encoding="utf-8") as index:
+        for number, (words, sound) in enumerate(sounds):
+            name = f"person-{number:03d}.wav"
+            audio.write_wav(folder / name, sound.samples, RATE_HZ)
+            line = {"time_s": sound.time_s, "words": words, "file": name, "seconds": len(sound.samples) / RATE_HZ, "whole": True}
+            index.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def kept_sounds(folder: Path) -> list[Sound]:
+    """What was said in a run, from the folder of its speech; none where there is no such folder."""
     index = folder / INDEX
     if not index.is_file():
         return []

@@ -17,8 +17,8 @@ from std_msgs.msg import Int16MultiArray, String
 from jpai_agent.language import failure
 from jpai_agent.nodes import spoken, topics
 from jpai_agent.nodes.base import stamp_of
-from jpai_agent.nodes.spoken import BLOCK_S, Follower, Microphone, SpeakingPerson, robot_sounds
-from jpai_agent.record.soundtrack import RATE_HZ
+from jpai_agent.nodes.spoken import BLOCK_S, Follower, Microphone, SpeakingPerson, keep_sounds, kept_sounds
+from jpai_agent.record.soundtrack import RATE_HZ, Sound
 from jpai_agent.voice import audio
 from jpai_agent.voice.audio import Samples, write_wav
 from jpai_msgs.msg import Heard
@@ -52,13 +52,15 @@ def test_events_are_read_as_they_are_written_and_only_when_they_are_whole(tmp_pa
     assert list(follower.news()) == []
 
 
-def test_what_the_robot_said_is_read_from_its_folder(tmp_path: Path) -> None:
+def test_what_both_said_is_kept_in_one_folder(tmp_path: Path) -> None:
     write_wav(tmp_path / "000.wav", np.full(480, 0.5, np.float32), RATE_HZ)
     (tmp_path / "speech.jsonl").write_text('{"time_s": 12.5, "file": "000.wav"}\n', encoding="utf-8")
-    (sound,) = robot_sounds(tmp_path)
-    assert sound.time_s == 12.5
-    assert sound.samples == pytest.approx(np.full(480, 0.5), abs=1e-3)
-    assert robot_sounds(tmp_path / "nowhere") == []
+    keep_sounds([("はい", Sound(10.0, np.full(960, 0.25, np.float32)))], tmp_path)
+    robot, person = kept_sounds(tmp_path)
+    assert (robot.time_s, person.time_s) == (12.5, 10.0)
+    assert robot.samples == pytest.approx(np.full(480, 0.5), abs=1e-3)
+    assert person.samples == pytest.approx(np.full(960, 0.25), abs=1e-3)
+    assert kept_sounds(tmp_path / "nowhere") == []
 
 
 class Tone:
@@ -125,7 +127,8 @@ def test_what_is_said_is_heard_done_and_kept_with_its_time(talk) -> None:
     well, person, said = talk([(Heard.HEARD, "進みます。", "done")])
     assert well
     assert said == ["前へ進んで"]  # in one breath
-    (sound,) = person.sounds
+    ((words, sound),) = person.sounds
+    assert words == "前へ、進んで"
     assert sound.time_s == pytest.approx(NOW_S + spoken.AHEAD_S)
     assert len(sound.samples) == RATE_HZ // 5
 

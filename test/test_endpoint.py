@@ -33,7 +33,7 @@ def apart(tmp_path, monkeypatch):
     monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path))
     monkeypatch.setattr(vlm, "load_backend", lambda *_, **__: Model())
     monkeypatch.setattr(os, "nice", lambda by: by)
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in kept.items():
         signal.signal(number, handler)
@@ -49,7 +49,7 @@ def free_port():
 
 
 def test_it_serves_over_http_and_zeromq_until_it_is_told_to_end():
-    port, address, found = free_port(), f"ipc://@jpai-test-{uuid.uuid4().hex}", {}
+    port, address, found, ended = free_port(), f"ipc://@jpai-test-{uuid.uuid4().hex}", {}, threading.Event()
 
     def ask():
         try:
@@ -67,11 +67,13 @@ def test_it_serves_over_http_and_zeromq_until_it_is_told_to_end():
             found["metrics"] = client.metrics(5.0)
             client.close()
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            while not ended.wait(0.2):
+                os.kill(os.getpid(), signal.SIGTERM)
 
     asking = threading.Thread(target=ask)
     asking.start()
     done = jpai("serve", "--port", str(port), "--zmq", address)
+    ended.set()
     asking.join(20)
     assert done.exit_code == 0, done.output
     assert (found["status"], found["models"]["data"][0]["id"]) == (200, "fake")

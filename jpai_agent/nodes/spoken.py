@@ -36,7 +36,7 @@ MANNER = Manner(half_tones=-4.0)
 YES = "はい"
 # the microphone's blocks, and how long ahead of their time they are sent
 BLOCK_S, AHEAD_S = 0.1, 0.1
-HEARD_WITHIN_S, ENDED_WITHIN_S, ANSWERED_WITHIN_S, SPOKEN_WITHIN_S = 12.0, 180.0, 1.5, 30.0
+HEARD_WITHIN_S, ENDED_WITHIN_S, ANSWERED_WITHIN_S, SPOKEN_WITHIN_S = 12.0, 180.0, 3.0, 30.0
 TIMES_SAID = 2
 _TAKEN = (Heard.HEARD, Heard.UNSURE, Heard.STOP)
 _BEFORE, _AFTER = failure("unsure", "\n").split("\n")
@@ -161,13 +161,11 @@ class SpeakingPerson:
         outcome, asked = self._follow(told)
         if asked and self._speak(YES, told):
             outcome, _ = self._follow(told)
-        # what follows is said once the robot has finished
-        self._until(lambda: self._speaking, ANSWERED_WITHIN_S)
         self._until(lambda: not self._speaking, SPOKEN_WITHIN_S)
         return outcome in ("done", "answered")
 
     def _speak(self, words: str, told: Callable[[str], Any]) -> bool:
-        """Say something; whether it was heard."""
+        """Say something once the robot is silent; whether it was heard."""
         self._until(lambda: not self._speaking, SPOKEN_WITHIN_S)
         # in one breath: after a pause an instruction has ended
         speech = np.concatenate(list(self._voice.pieces(words.replace("、", ""))))
@@ -206,6 +204,9 @@ class SpeakingPerson:
         self._until(ended, ENDED_WITHIN_S)
         if not outcome:
             told("終わりませんでした")
+        if outcome == "answered":
+            # a question is heard before anything is said to it
+            self._until(lambda: self._speaking, ANSWERED_WITHIN_S)
         return outcome, asked
 
     def _until(self, condition: Callable[[], Any], timeout_s: float) -> bool:

@@ -64,6 +64,7 @@ class CutConfig:
         begins, goes_on: From which likelihood on somebody begins to speak, and above which they have not ended.
         sure_blocks: Blocks in a row that begin an utterance.
         silence_s: How long nobody speaks before an utterance has ended.
+        short_s, short_silence_s: The same for one with less speech than this: after 違う or えっと more is to come.
         before_s: Sound before its begin that belongs to it.
         shortest_s: Less speech than this is a click or a cough.
         longest_s: Speech that goes on for longer is no instruction; it is cut off there.
@@ -73,6 +74,8 @@ class CutConfig:
     goes_on: float = 0.35
     sure_blocks: int = 2
     silence_s: float = 0.4
+    short_s: float = 0.7
+    short_silence_s: float = 0.6
     before_s: float = 0.3
     shortest_s: float = 0.15
     longest_s: float = 15.0
@@ -124,7 +127,7 @@ class Segmenter:
         if likely >= self.config.goes_on:
             self._end_s = block.time_s + BLOCK_S
             self._spoken_s += BLOCK_S
-        elif block.time_s + BLOCK_S - self._end_s >= self.config.silence_s - BLOCK_S / 2:
+        elif block.time_s + BLOCK_S - self._end_s >= self._silence_s - BLOCK_S / 2:
             ended = self.flush()
             # what was said last may belong to what is said next
             self._before.extend(self._blocks[-(self._before.maxlen or 0):])
@@ -142,6 +145,11 @@ class Segmenter:
         ended = None if self._overrun or self._spoken_s < self.config.shortest_s else self._cut(whole=True)
         self._overrun = False
         return ended
+
+    @property
+    def _silence_s(self) -> float:
+        short = self._spoken_s < self.config.short_s
+        return max(self.config.silence_s, self.config.short_silence_s) if short else self.config.silence_s
 
     def so_far(self) -> Samples:
         """(N,) What has been said of the utterance that is under way, or was the last."""

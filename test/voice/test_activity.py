@@ -33,14 +33,19 @@ def test_it_is_known_as_soon_as_the_silence_is_long_enough() -> None:
     assert told == pytest.approx([1.0 + segmenter.config.silence_s], abs=BLOCK_S)
 
 
+def test_after_a_single_word_more_is_waited_for_a_little_longer() -> None:
+    assert len(cut(noise(0.4), silence(0.5), noise(0.8), silence(1.0))) == 1
+    assert len(cut(noise(0.9), silence(0.5), noise(0.8), silence(1.0))) == 2
+
+
 def test_a_short_pause_within_a_sentence_does_not_end_it_and_a_long_one_does() -> None:
     assert len(cut(noise(0.5), silence(0.25), noise(0.5), silence(1.0))) == 1
-    assert len(cut(noise(0.5), silence(0.6), noise(0.5), silence(1.0))) == 2
+    assert len(cut(noise(0.5), silence(0.7), noise(0.5), silence(1.0))) == 2
 
 
 def test_what_is_said_first_after_another_utterance_has_a_little_before_it_too() -> None:
-    _, second = cut(noise(0.5), silence(0.6), noise(0.5), silence(1.0))
-    assert len(second.samples) / RATE_HZ == pytest.approx(0.3 + 0.5 + 0.4, abs=3 * BLOCK_S)
+    _, second = cut(noise(1.0), silence(0.6), noise(1.0), silence(1.0))
+    assert len(second.samples) / RATE_HZ == pytest.approx(0.3 + 1.0 + 0.4, abs=3 * BLOCK_S)
 
 
 def test_a_click_is_no_utterance() -> None:

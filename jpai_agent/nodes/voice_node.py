@@ -11,7 +11,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
 from std_msgs.msg import Bool, Int16MultiArray, String
 
 from jpai_agent.nodes import topics
@@ -91,6 +93,7 @@ class VoiceNode(GraphNode):
         self.watch: Callable[[Event], Any] = lambda event: None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpai-recogniser")
         self._ear: Ear | None = None
+        self._instructions: Publisher | None = None
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Announce what it tells and needs."""
@@ -134,6 +137,9 @@ class VoiceNode(GraphNode):
         """Let go of the microphone."""
         if self._ear is not None:
             self._ear.close()
+        if self._instructions is not None and self.context.ok():
+            # what was heard last reaches the graph before its publisher goes
+            self._instructions.wait_for_all_acked(Duration(seconds=1))
         self._beside.shutdown(wait=False, cancel_futures=True)
 
     def _load(self) -> Hearing:
@@ -166,7 +172,7 @@ class VoiceNode(GraphNode):
             return
         if isinstance(event, StopHeard):
             self._stops.publish(String(data=f"{BY_VOICE}{event.text}"))
-        elif isinstance(event, Said):
+        elif isinstance(event, Said) and self._instructions is not None:
             self._instructions.publish(String(data=event.text))
         late_s = self.now_s() - now_s
         failed = isinstance(event, Dropped) and event.why == "failed"

@@ -29,7 +29,7 @@ from jpai_agent.train.sample import Sample
 from jpai_agent.train.talk import TALKS
 from jpai_agent.train.voice.acoustics import Surroundings, add_noise, through
 from jpai_agent.train.voice.readings import as_spoken
-from jpai_agent.train.voice.sentences import written
+from jpai_agent.train.voice.sentences import MISSPELT, written
 from jpai_agent.train.voice.speech import RATE_HZ, Speaker, kana
 from jpai_agent.train.voice.voices import HELD_OUT_VOICES, Voice
 from jpai_agent.voice.audio import read_wav
@@ -81,7 +81,7 @@ def instructions(frames: Path, robot: str, count: int, backend: Any, seed: int =
     found: list[Spoken] = []
     for shard, samples in validation_samples(course, 2 * count, 2, seed):
         for sample in samples:
-            if len(found) < count and speakable(sample.instruction):
+            if len(found) < count and speakable(sample.instruction) and not MISSPELT & set(sample.tags):
                 picture = shard.frames[sample.frame].copy()
                 found.append(Spoken(sample, picture, plan_of(backend, sample, picture, sample.instruction)))
     return found

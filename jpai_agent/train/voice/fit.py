@@ -152,7 +152,8 @@ def losses_of(model: TwoScripts, batch: Batch) -> tuple[torch.Tensor, torch.Tens
     """CTC losses per character and per kana, means over the batch."""
     frames = torch.from_numpy(batch.frames)
     mask = (torch.arange(int(frames.max()))[None] < frames[:, None]).long()
-    text, sounds = model(torch.from_numpy(batch.features), mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        text, sounds = model(torch.from_numpy(batch.features), mask)
     lengths = output_frames(frames)
     return _ctc(text, lengths, batch.written), _ctc(sounds, 2 * lengths, batch.sounds)
 

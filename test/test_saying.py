@@ -13,6 +13,7 @@ pytest.importorskip("pyopenjtalk")
 
 from typer.testing import CliRunner, Result
 
+from jpai_agent import playing
 from jpai_agent.cli import app
 from jpai_agent.voice import speaker
 from jpai_agent.voice.audio import AudioError, read_wav
@@ -60,6 +61,16 @@ def test_a_loudspeaker_that_is_lost_and_a_missing_extra_are_told(monkeypatch: py
     refused(jpai("say", "はい"), 1, "the loudspeaker is gone")
     monkeypatch.setitem(sys.modules, "pyopenjtalk", None)
     refused(jpai("say", "はい"), 1, "the voice extra is not installed")
+
+
+def test_the_spoken_demonstration_says_what_it_lacks_before_anything_starts(monkeypatch: pytest.MonkeyPatch,
+                                                                             tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    monkeypatch.setattr(playing, "check_model", lambda model: None)
+    refused(jpai("demo", "--voice", "--view"), 2, "leave one out")
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", None)
+    refused(jpai("demo", "--voice", "--runs", tmp_path), 1, "the voice extra is not installed")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_voice_is_attributed() -> None:

@@ -75,7 +75,7 @@ class Mixer:
         surroundings: Rooms, microphones and noises.
     """
 
-    SHARES = {"stop": 0.42, "alike": 0.3, "corpus": 0.28}  # noqa: RUF012
+    SHARES = {"stop": 0.34, "alike": 0.28, "corpus": 0.38}  # noqa: RUF012
 
     def __init__(self, takes: Mapping[str, Sequence[Take]], surroundings: Surroundings) -> None:
         self._takes, self._surroundings = takes, surroundings
@@ -87,8 +87,9 @@ class Mixer:
         sounds: list[int] = []
         at_s = float(rng.uniform(0.0, 1.0))
         names, shares = list(self.SHARES), np.array(list(self.SHARES.values()))
-        if rng.random() < 0.15:  # somebody just talks
+        if rng.random() < 0.2:  # somebody just talks, or nobody does
             shares = np.array([0.0, 0.3, 0.7])
+            at_s = 0.0 if rng.random() < 0.75 else STREAM_S
         while at_s < STREAM_S - 0.3:
             pool = self._takes[names[int(rng.choice(len(names), p=shares))]]
             one = pool[int(rng.integers(len(pool)))]
@@ -122,14 +123,14 @@ class Mixer:
 
     def _heard(self, sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if not sound.any():
-            sound = sound + self._surroundings.noise(len(sound), rng) * np.float32(0.01)
+            sound = music(len(sound), rng) if rng.random() < 0.6 else self._surroundings.noise(len(sound), rng)
         if rng.random() < 0.2:  # the robot, or somebody else, talks beside it
             pool = self._takes["corpus"]
             beside = np.concatenate([pool[int(rng.integers(len(pool)))].samples for _ in range(4)]).astype(np.float32)
             sound = add_noise(sound, np.resize(beside, len(sound)), rng.uniform(4, 18))
         if rng.random() < 0.12:
             sound = add_noise(sound, music(len(sound), rng), rng.uniform(0, 20))
-        return self._surroundings.heard(sound, rng, snr_db=(-3.0, 30.0), room=0.6, microphone=0.6, noise=0.8)
+        return self._surroundings.heard(sound, rng, snr_db=(0.0, 30.0), room=0.6, microphone=0.6, noise=0.8)
 
 
 def _label(labels: np.ndarray, one: Take, begin_s: float, end_s: float) -> None:

@@ -31,8 +31,8 @@ from jpai_agent.voice.spotter import ABOUT_FILE, BLOCK_S, MODEL_FILE
 
 WORK, MODEL = Path(".cache/voice"), Path("models/voice")
 BATCH, FRESH, POOL = 12, 3, 1600
-STEPS, PEAK_RATE = 1700, 4e-3
-STOP_WEIGHT, SOUNDS_WEIGHT = 3.0, 0.25
+PEAK_RATE, WARM_STEPS = 2e-3, 50
+STOP_WEIGHT, SOUNDS_WEIGHT, SOUNDS_EVERY = 2.0, 0.12, 3
 STORE_EVERY_S = 60.0
 
 
@@ -44,7 +44,7 @@ def record_all(work: Path = WORK) -> None:
     record(alike(Random(8), 2304) + own(Random(1)) * 4, TRAINING_VOICES, work / "spotting_alike", 2_200_000, 1)
 
 
-def mixer(work: Path, validation: bool = False, corpus: int = 2500) -> Mixer:
+def mixer(work: Path, validation: bool = False, corpus: int = 4500) -> Mixer:
     """Of the recordings below `work`, at most `corpus` of the corpus. Raises FileNotFoundError where some are missing."""
     if validation:
         takes = load_takes(work / "spotting_validation")
@@ -91,10 +91,9 @@ class Fit:
         torch.save({"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}, draft)
         draft.replace(path)
 
-    def learn(self, streams: list[Stream], rng: np.random.Generator) -> tuple[float, float]:
-        """One step; the two losses."""
+    def learn(self, streams: list[Stream], rate: float, rng: np.random.Generator) -> tuple[float, float]:
+        """One step at a learning rate; the two losses."""
         self.net.train()
-        rate = PEAK_RATE * min(1.0, (self.step + 1) / 200) * (0.02 + 0.98 * max(0.0, 1 - self.step / STEPS))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         frames = torch.from_numpy(np.stack([_masked(one.frames, rng) for one in streams]))
@@ -103,17 +102,26 @@ class Fit:
         weights = torch.ones(words.shape[2])
         weights[1:] = STOP_WEIGHT
         loss = F.cross_entropy(words.reshape(-1, words.shape[2]), labels.reshape(-1), weights, ignore_index=-1)
-        spoken = [i for i, one in enumerate(streams) if len(one.sounds)]
-        targets = torch.from_numpy(np.concatenate([streams[i].sounds for i in spoken])).long()
-        lengths = torch.tensor([len(streams[i].sounds) for i in spoken])
-        heard = F.log_softmax(sounds[spoken], 2).transpose(0, 1)
-        ctc = F.ctc_loss(heard, targets, torch.full((len(spoken),), heard.shape[0]), lengths, zero_infinity=True)
+        total, ctc = loss, torch.zeros(())
+        if self.step % SOUNDS_EVERY == 0:
+            ctc = _sounds_loss(sounds, streams)
+            total = loss + SOUNDS_WEIGHT * ctc
         self.optimizer.zero_grad()
-        (loss + SOUNDS_WEIGHT * ctc).backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimizer.step()
         self.step += 1
         return float(loss.detach()), float(ctc.detach())
+
+
+def _sounds_loss(sounds: torch.Tensor, streams: list[Stream]) -> torch.Tensor:
+    spoken = [i for i, one in enumerate(streams) if len(one.sounds)]
+    if not spoken:
+        return torch.zeros(())
+    targets = torch.from_numpy(np.concatenate([streams[i].sounds for i in spoken])).long()
+    lengths = torch.tensor([len(streams[i].sounds) for i in spoken])
+    heard = F.log_softmax(sounds[spoken], 2).transpose(0, 1)
+    return F.ctc_loss(heard, targets, torch.full((len(spoken),), heard.shape[0]), lengths, zero_infinity=True)
 
 
 def _masked(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -125,22 +133,26 @@ def _masked(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def fit(work: Path = WORK, minutes: float = 40.0) -> Fit:
-    """Train for so long, or until STEPS are taken."""
+    """Train for so long; the rate falls to nothing towards the end, and rises again where more is trained."""
     made = Fit.open(work / "spotter.pt")
     mix = mixer(work)
     rng = np.random.default_rng(1000 + made.step)
     pool: deque[Stream] = deque((mix.stream(rng) for _ in range(6 * BATCH)), maxlen=POOL)
     begun = stored = time.monotonic()
+    first, spent = made.step, 0.0
     losses: deque[tuple[float, float]] = deque(maxlen=100)
-    while made.step < STEPS and time.monotonic() - begun < minutes * 60:
+    while spent < 1.0:
         pool.extend(mix.stream(rng) for _ in range(FRESH))
-        losses.append(made.learn([pool[int(i)] for i in rng.integers(len(pool), size=BATCH)], rng))
+        rate = PEAK_RATE * min(1.0, (made.step - first + 1) / WARM_STEPS) * (1.0 - spent)
+        losses.append(made.learn([pool[int(i)] for i in rng.integers(len(pool), size=BATCH)], rate, rng))
         if made.step % 50 == 0:
             words, sounds = np.mean(losses, axis=0)
+            sounds *= SOUNDS_EVERY
             print(f"step {made.step}: words {words:.4f}, sounds {sounds:.3f}, {time.monotonic() - begun:.0f} s", flush=True)
         if time.monotonic() - stored > STORE_EVERY_S:
             made.store(work / "spotter.pt")
             stored = time.monotonic()
+        spent = (time.monotonic() - begun) / (60 * minutes)
     made.store(work / "spotter.pt")
     return made
 
@@ -179,7 +191,7 @@ def write(work: Path = WORK, out: Path = MODEL, false_per_h: float = 4.0) -> lis
     mix = mixer(work, validation=True, corpus=500)
     rng = np.random.default_rng(77)
     thresholds = np.array([*np.arange(0.1, 0.95, 0.05), 0.95, 0.97, 0.99])
-    rows = judge(made.net, [mix.stream(rng) for _ in range(600)], thresholds)
+    rows = judge(made.net, [mix.stream(rng) for _ in range(400)], thresholds)
     good = [row for row in rows if row["false_per_h"] <= false_per_h]
     chosen = good[0] if good else rows[-1]
     out.mkdir(parents=True, exist_ok=True)

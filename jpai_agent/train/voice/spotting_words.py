@@ -130,8 +130,8 @@ def own(r: Random) -> list[Sentence]:
 def kind_of(text: str) -> str:
     """"stop" where a stop is all that is said, "either" where one stands in a longer sentence, else "other".
 
-    A moving robot is stopped for the second by the recogniser's path; the spotter may tell it or not.
+    A moving cart is stopped for the second by the recogniser's path; the spotter may tell it or not.
     """
     if only_stop(text):
         return "stop"
-    return "either" if stop_word(text, True, vehicle=True) else "other"
+    return "either" if stop_word(text, True) else "other"

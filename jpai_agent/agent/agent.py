@@ -14,7 +14,7 @@ from jpai_agent.control import ProgramError, keep_lane_program
 from jpai_agent.control.road.passing import passes_nothing
 from jpai_agent.control.road.routes import network_of
 from jpai_agent.control.segments import Say
-from jpai_agent.language import InstructionError, failure, normalise, only_stop, stop_word
+from jpai_agent.language import InstructionError, failure, normalise, only_no, only_stop, stop_word
 from jpai_agent.plan import ActionPlan, Step, Target
 from jpai_agent.vlm import Exchange
 from jpai_agent.world.scene import Scene
@@ -94,6 +94,14 @@ class Agent(Mind):
                 self._turn = before
             return
         self._drop_task()
+        if self._read_back and only_no(words):
+            # a no that the model took for a yes would be carried out
+            self._read_back = ""
+            self._turn_down(Turned("ask", "not_understood", failure("denied")), words)
+            self._dialogue = ()
+            if not self.idle:
+                self._turn = before
+            return
         self._begin(self._follow_instruction(words, unsure))
 
     def stop(self, now_s: float) -> None:

@@ -47,6 +47,24 @@ def test_a_correction_of_it_is_carried_out_or_read_back_in_its_turn() -> None:
     assert stage.endings[-1] == (2, "done")
 
 
+def test_after_a_no_it_is_not_done_whatever_the_model_makes_of_it() -> None:
+    stage = Stage({"前へ": act(move(1.0)), "いいえ": act(move(1.0)), "後ろ": act(move(-1.0))})
+    say_unsurely(stage, "前へ")
+    stage.say("いいえ", then_s=2.0)
+    assert not stage.has_moved
+    assert stage.replies[-1] == failure("denied")
+    stage.say("後ろ")
+    stage.until_idle()
+    assert stage.endings[-1] == (2, "done")
+    assert stage.model.requests[-1].dialogue == ()
+
+
+def test_a_no_to_nothing_is_the_models_to_understand() -> None:
+    stage = Stage({"いいえ": ask("incomplete")})
+    stage.say("いいえ", then_s=1.0)
+    assert stage.decisions == [(0, "ask", "incomplete")]
+
+
 def test_the_question_is_part_of_the_dialogue_that_the_model_reads_with_the_answer() -> None:
     stage = Stage({"前へ": act(move(1.0)), "はい": act(move(1.0))})
     say_unsurely(stage, "前へ")

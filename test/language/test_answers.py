@@ -9,7 +9,8 @@ from jpai_agent.language.answers import only_no
 
 @pytest.mark.parametrize("text", [
     "いいえ", "いいえ。", "いや、違う", "違います", "ちがう！", "チガウ", "ううん", "いやいや、違うって", "だめです", "駄目",
-    "そうじゃなくて", "キャンセル", "あ、ごめん、違う", "もういいです", "やっぱりいい", "No", "いいえ、違います", "えーと、やめとく",
+    "そうじゃなくて", "キャンセル", "あ、ごめん、違う", "もういいです", "やっぱりいい", "No", "いいえ、違います",
+    "えーと、やめとく",
 ])
 def test_a_no_is_one(text: str) -> None:
     assert only_no(text)

@@ -30,8 +30,8 @@ class Hypothesis:
 class Weights:
     """How much besides the sounds counts: the character model, each character, each character of a hint."""
 
-    language: float = 0.5
-    length: float = 1.5
+    language: float = 0.35
+    length: float = 1.0
     hint: float = 0.3
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jpai_agent.voice.audio import Samples
 from jpai_agent.voice.ctc import Hypothesis, Weights, beam_search, confidence
-from jpai_agent.voice.features import log_mel, normalised
+from jpai_agent.voice.features import prepared
 from jpai_agent.voice.ngram import CharacterModel
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
 from jpai_agent.voice.spelling import as_read, spelled
@@ -76,7 +76,7 @@ class EmbeddedRecogniser:
 
     def scores(self, samples: Samples) -> np.ndarray:
         """(frames of 80 ms, characters + 1) natural logs of probabilities."""
-        features = normalised(log_mel(samples[:_LONGEST]))[None]
+        features = prepared(samples[:_LONGEST])[None]
         try:
             return np.asarray(self._session.run(None, {"features": features})[0][0])
         except Exception as error:

@@ -31,6 +31,17 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     return np.log(power @ _bank() + np.float32(_FLOOR)).astype(np.float32)
 
 
+def prepared(samples: np.ndarray) -> np.ndarray:
+    """What the recogniser hears of the samples: (frames, BANDS), over a floor 50 dB below the speech, normalised.
+
+    A microphone always has such a floor and training gave it to all it heard; a file may hold none.
+    """
+    power = np.exp(log_mel(samples))
+    level = power.sum(1)
+    active = float(level[level >= level.max() * 1e-3].mean())
+    return normalised(np.log(power + np.float32(active / BANDS * 1e-5)))
+
+
 def normalised(features: np.ndarray) -> np.ndarray:
     """Each band with mean 0 and standard deviation 1 over the utterance: level and microphone drop out. (frames, BANDS)"""
     mean = features.mean(0, keepdims=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jpai_agent.voice.features import BANDS, HOP, RATE_HZ, WINDOW, log_mel, normalised
+from jpai_agent.voice.features import BANDS, HOP, RATE_HZ, WINDOW, log_mel, normalised, prepared
 
 
 def _tone(hz: float, seconds: float = 0.5) -> np.ndarray:
@@ -37,3 +37,12 @@ def test_the_level_drops_out():
 def test_frames_do_not_depend_on_what_comes_later():
     samples = np.random.default_rng(2).normal(0, 0.1, RATE_HZ).astype(np.float32)
     assert np.allclose(log_mel(samples)[:40], log_mel(samples[:8000])[:40], atol=1e-4)
+
+
+def test_digital_silence_around_speech_is_as_a_quiet_room():
+    rng = np.random.default_rng(3)
+    speech = np.pad(rng.normal(0, 0.1, RATE_HZ).astype(np.float32), 4_000)
+    quiet_room = speech + rng.normal(0, 1e-4, len(speech)).astype(np.float32)
+    plain = np.abs(normalised(log_mel(speech)) - normalised(log_mel(quiet_room))).mean()
+    assert np.abs(prepared(speech) - prepared(quiet_room)).mean() < 0.2 * plain
+    assert np.isfinite(prepared(np.zeros(RATE_HZ, np.float32))).all()

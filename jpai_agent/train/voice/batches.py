@@ -14,7 +14,7 @@ from jpai_agent.train.voice.acoustics import Surroundings, resampled, through
 from jpai_agent.train.voice.model import KANA
 from jpai_agent.train.voice.recordings import Recording
 from jpai_agent.train.voice.speech import RATE_HZ, kana
-from jpai_agent.voice.features import BANDS, log_mel, normalised
+from jpai_agent.voice.features import BANDS, log_mel, normalised, prepared
 
 MAX_FRAMES = 8_000  # of 10 ms in a batch
 _POOL = 1024  # recordings that are sorted by length together
@@ -109,7 +109,7 @@ class Plain:
 
     def features(self, samples: np.ndarray, _rng: np.random.Generator | None = None) -> np.ndarray:
         """(frames, BANDS) float32, normalised. `samples`: int16."""
-        return normalised(log_mel(samples.astype(np.float32) / 32_768))
+        return prepared(samples.astype(np.float32) / 32_768)
 
 
 def batches(found: Sequence[Example], hearing: Hearing | Plain, seed: int, epoch: int, share: tuple[int, int] = (0, 1),

@@ -22,7 +22,7 @@ from jpai_agent.train.voice.model import TwoScripts, build
 from jpai_agent.train.voice.recordings import load
 from jpai_agent.train.voice.sentences import ROBOTS, from_corpus
 from jpai_agent.voice.embedded import CHARACTERS, DESCRIPTION, FORMAT, GRAPH
-from jpai_agent.voice.features import BANDS, log_mel, normalised
+from jpai_agent.voice.features import BANDS, prepared
 from jpai_agent.voice.ngram import CharacterModel
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def export(work: Path, out: Path, samples: list[np.ndarray], card: Mapping[str, 
     about = {
         "format": FORMAT, "name": NAME, "version": VERSION, "license": LICENSE,
         "parameters": sum(p.numel() for p in recogniser.parameters()), "bits": 8, "files": files,
-        "beam": 8, "weights": kept.get("weights", {"language": 0.5, "length": 1.5, "hint": 0.3}),
+        "beam": 24, "weights": kept.get("weights", {"language": 0.35, "length": 1.0, "hint": 0.3}),
         "calibration": kept.get("calibration", {"bias": 3.0, "surprise": -1.0, "surprise_each": -8.0, "rivals": -3.0}),
         "card": {**kept.get("card", {}), "export": report, **(card or {})}, "alphabet": known,
     }
@@ -124,7 +124,7 @@ def _compared(graph: _Graph, path: Path, samples: list[np.ndarray]) -> tuple[flo
     same = frames = 0
     furthest = 0.0
     for one in samples:
-        features = normalised(log_mel(one))[None]
+        features = prepared(one)[None]
         with torch.no_grad():
             wanted = graph(torch.from_numpy(features))[0].numpy()
         found = session.run(None, {"features": features})[0][0]

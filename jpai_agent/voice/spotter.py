@@ -105,6 +105,7 @@ class Spotter:
 
     def scan(self, samples: np.ndarray) -> list[tuple[float, str]]:
         """As `feed`: (seconds since the stream began, word) of every stop word heard in it."""
+        _check(samples)
         found = []
         for begin in range(0, len(samples), _CHUNK * BLOCK):
             likely = self.likelihoods(samples[begin:begin + _CHUNK * BLOCK])
@@ -118,13 +119,17 @@ class Spotter:
 
     def likelihoods(self, samples: np.ndarray) -> np.ndarray:
         """float32 (n, 1 + words) for the next n blocks: how likely nothing, or each word, has just ended (mean of _SMOOTHED)."""
-        if len(samples) % BLOCK or not len(samples):
-            raise ValueError(f"{len(samples)} samples are not a number of blocks of {BLOCK}")
+        _check(samples)
         logits, self._state = self._session.run(None, {"frames": self._features.feed(samples)[None], "state": self._state})
         raised = np.exp(logits[0] - logits[0].max(1, keepdims=True))
         stream = np.concatenate([self._recent, raised / raised.sum(1, keepdims=True)])
         self._recent = stream[len(stream) - (_SMOOTHED - 1):]
         return np.lib.stride_tricks.sliding_window_view(stream, _SMOOTHED, axis=0).mean(2)
+
+
+def _check(samples: np.ndarray) -> None:
+    if len(samples) % BLOCK or not len(samples):
+        raise ValueError(f"{len(samples)} samples are not a number of blocks of {BLOCK}")
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,8 @@ from jpai_msgs.msg import GateStatus, Heard, Reply
 AUDIO_TOPIC = "/bench/audio"
 PIECE = RATE_HZ // 50
 VOICE = {"audio_topic": AUDIO_TOPIC}
+# a zero so long before a word's end is not for it, and it is said again
+_EARLY_S, _TRIES, _WRITTEN_S = 0.6, 3, 2.0
 _MOVES, _STANDS_S, _WITHIN_S = 1e-3, 1.5, 20.0
 
 
@@ -95,7 +97,8 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
                  tell: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
     """Stop a turning robot by each of these; seconds from the word's end to the first zero on /cmd_vel.
 
-    Returns: n, missed, p50_ms, p95_ms, max_ms of those heard, and "memory_mb" of voice_node and speech_node.
+    Returns: n, p50_ms, p95_ms, max_ms of those heard, those missed, how often it stood before the word (for what was written
+    down of another one, or a late sensor), and "memory_mb" of voice_node and speech_node.
 
     Raises:
         GraphError, RuntimeError: The graph does not come up, or the robot does not move.
@@ -104,6 +107,7 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
     rng = np.random.default_rng(seed)
     taken_s: list[float] = []
     missed: list[str] = []
+    others = 0
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     before = os.getpriority(os.PRIO_PROCESS, 0)
     log_dir = Path(tempfile.mkdtemp(prefix="jpai-voice-"))
@@ -116,23 +120,18 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
         try:
             driver.spin(lambda: False, 3.0)
             for index, words in enumerate(said):
-                ended_s = 0.0
-
-                def stop(words: Words = words) -> None:
-                    nonlocal ended_s
-                    ended_s = mouth.say(words)
-
-                try:
-                    driver.sample(stop, float(rng.uniform(0.0, 0.1)))
-                    assert driver.zero_at_s is not None
-                    taken_s.append(driver.zero_at_s - ended_s)
-                except RuntimeError:
-                    if not ended_s:
-                        raise
+                for _ in range(_TRIES):
+                    after_s = _after_end(driver, mouth, words, float(rng.uniform(0.0, 0.1)))
+                    # what is written down of it later stops once more
+                    driver.spin(lambda: False, _WRITTEN_S)
+                    driver.release()
+                    if after_s is None or after_s > -_EARLY_S:
+                        break
+                    others += 1
+                if after_s is None:
                     missed.append(words.text)
-                # what was said ends, and its utterance with it
-                driver.spin(lambda: False, 1.2)
-                driver.release()
+                elif after_s > -_EARLY_S:
+                    taken_s.append(after_s)
                 tell(index + 1)
             memory = {name: round(_resident_mb(supervisor.running[name].pid)) for name in ("voice_node", "speech_node")}
         finally:
@@ -140,7 +139,25 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
             driver.close()
             raise_priority(before)
             release_domain(domain)
-    return {**_summary(taken_s), "missed": missed, "memory_mb": memory}
+    return {**_summary(taken_s), "missed": missed, "stopped_before_the_word": others, "memory_mb": memory}
+
+
+def _after_end(driver: _Driver, mouth: Mouth, words: Words, phase_s: float) -> float | None:
+    """Seconds from the end of words to zero; None where they do not stop the robot. Raises RuntimeError: it does not turn."""
+    ended_s = 0.0
+
+    def stop() -> None:
+        nonlocal ended_s
+        ended_s = mouth.say(words)
+
+    try:
+        driver.sample(stop, phase_s)
+    except RuntimeError:
+        if not ended_s:
+            raise
+        return None
+    assert driver.zero_at_s is not None
+    return driver.zero_at_s - ended_s
 
 
 class _Listener:

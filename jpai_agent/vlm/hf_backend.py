@@ -30,7 +30,7 @@ from jpai_agent.vlm.quantize import pack_for_cpu
 
 log = logging.getLogger(__name__)
 
-ANSWER_TOKENS_MAX = 640  # 8 steps with Japanese labels, cut into bytes, are about 500
+ANSWER_TOKENS_MAX = 640  # 320 cut off one answer of 6 000
 _PATCH_PX = 32  # sides are rounded to multiples of it at most
 
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -155,10 +155,10 @@ def processes(
         node("agent_node", vlm_endpoint=endpoint, vlm_keys=str(state_dir()), record=record, audit_file=audit_file,
              certificate=certificate),
     ]
-    if speech is not None:
-        graph.append(node("speech_node", **speech))
-    if voice is not None:
-        graph.append(node("voice_node", **voice))
+    for name, given in (("speech_node", speech), ("voice_node", voice)):
+        if given is not None:
+            made = node(name)
+            graph.append(replace(made, parameters={**made.parameters, **given}))
     if model_server:
         graph = [process for process in graph if process.name != "vlm_server"]
     if simulated:

@@ -84,6 +84,7 @@ class HearingConfig:
         attends_s: How long after `attend` no wake word is needed.
         stale_s: An instruction that a slow recogniser gives later than this after its end is dropped.
         alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
+        sentence_s: Speech that has gone on for so long is no sentence in which a stop word may be the end of an order.
         again_s: While the robot speaks, how often it is looked whether somebody else does.
     """
 
@@ -94,6 +95,7 @@ class HearingConfig:
     attends_s: float = 10.0
     stale_s: float = 10.0
     alone_s: float = 1.6
+    sentence_s: float = 6.0
     again_s: float = 0.5
 
 
@@ -181,7 +183,8 @@ class Hearing:
             return []
         under_way = self._segmenter.speaking
         begin_s = self._segmenter.begin_s if under_way else self.now_s
-        if self._vehicle and word.endswith("て") and self.now_s - begin_s > self.config.alone_s:
+        within = self.config.alone_s < self.now_s - begin_s < self.config.sentence_s
+        if self._vehicle and word.endswith("て") and within:
             # コンビニの前で停めて is where a ride ends: only the whole sentence tells
             return []
         self._stopped = under_way

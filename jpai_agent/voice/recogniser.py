@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -74,8 +74,9 @@ def load_recogniser(which: str | Path = EMBEDDED) -> Recogniser:
         return _embedded(folder)
     from jpai_agent.voice import external
 
-    return {FASTER_WHISPER: external.FasterWhisper, TRANSFORMERS: external.TransformersWhisper,
-            SHERPA: external.SherpaOnnx}[kind](folder)
+    makers: dict[str, Callable[[Path], Recogniser]] = {
+        FASTER_WHISPER: external.FasterWhisper, TRANSFORMERS: external.TransformersWhisper, SHERPA: external.SherpaOnnx}
+    return makers[kind](folder)
 
 
 def _embedded(folder: Path) -> Recogniser:

@@ -130,6 +130,8 @@ def test_where_to_stop_in_a_car_is_no_stop_but_a_cry_is_one_wherever_it_stands()
     assert kinds(heard(long, PAUSE, table=table, spotter=At(停めて=2.9)))[0] == (StopHeard, "停めて")
     assert kinds(heard(long, PAUSE, table=table, spotter=At(止まれ=2.9), vehicle=True))[0] == (StopHeard, "止まれ")
     assert kinds(heard(FIRST, PAUSE, table=table, spotter=At(待って=0.9), vehicle=True))[0] == (StopHeard, "待って")
+    # in noise without an end there are no sentences
+    assert kinds(heard(noise(9.0), PAUSE, spotter=At(待って=8.0), vehicle=True))[0] == (StopHeard, "待って")
 
 
 # --- the robot's own voice

@@ -140,6 +140,36 @@ def beam_search(scores: np.ndarray, alphabet: str, width: int = 8, language: Lan
     return sorted(found, key=lambda one: one.score, reverse=True)
 
 
+def agreed(hearings: Sequence[tuple[np.ndarray, Sequence[Hypothesis]]], alphabet: str) -> list[Hypothesis]:
+    """The hypotheses of several hearings of one utterance, best first by what all of them give each text on average.
+
+    `hearings`: (scores, hypotheses) of each; see `beam_search`.
+    """
+    besides = {one.text: one.score - one.sounds for _, found in hearings for one in found}
+    judged = []
+    for text, extra in besides.items():
+        sounds = float(np.mean([log_probability(scores, text, alphabet) for scores, _ in hearings]))
+        judged.append(Hypothesis(text, sounds, sounds + extra))
+    return sorted(judged, key=lambda one: one.score, reverse=True)
+
+
+def log_probability(scores: np.ndarray, text: str, alphabet: str) -> float:
+    """Natural log of the probability that a CTC network with these scores (see `beam_search`) gives the text."""
+    blank = len(alphabet)
+    labels = np.full(2 * len(text) + 1, blank)
+    labels[1::2] = [alphabet.index(char) for char in text]
+    if not len(scores):
+        return _NEVER if text else 0.0
+    skips = np.zeros(len(labels), bool)
+    skips[2:] = (labels[2:] != blank) & (labels[2:] != labels[:-2])
+    paths = np.full(len(labels) + 2, _NEVER)  # two more in front, for what comes from before the beginning
+    paths[2:4] = scores[0, labels[:2]]
+    for frame in scores[1:]:
+        before = np.where(skips, paths[:-2], _NEVER)
+        paths[2:] = np.logaddexp(np.logaddexp(paths[2:], paths[1:-1]), before) + frame[labels]
+    return float(np.logaddexp(paths[-1], paths[-2] if text else _NEVER))
+
+
 def _add(a: float, b: float) -> float:
     """log(e^a + e^b)"""
     if a < b:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jpai_agent.voice.ctc import Hypothesis, Weights, beam_search, confidence, evidence
+from jpai_agent.voice.ctc import Hypothesis, Weights, agreed, beam_search, confidence, evidence, log_probability
 from jpai_agent.voice.ngram import CharacterModel
 
 ALPHABET = "はこ赤青い"
@@ -81,3 +81,22 @@ def test_confidence_falls_with_surprise_and_rivals():
     assert 0.0 < confidence(torn, by) < confidence(clear, by) < 1.0
     assert evidence(torn)["rivals"] > evidence(clear)["rivals"]
     assert confidence([Hypothesis("", -0.1, -0.1)], by) == 0.0
+
+
+@pytest.mark.parametrize("text", ["", "は", "はこ", "はは"])
+def test_a_text_has_the_probability_of_all_its_paths(text):
+    rng = np.random.default_rng(5)
+    raw = np.log(rng.dirichlet(np.full(len(ALPHABET) + 1, 2.0), 3))
+    wanted = 0.0
+    for path in np.ndindex(*raw.shape[1:] * 3):
+        kept = [i for n, i in enumerate(path) if n == 0 or i != path[n - 1]]
+        if "".join(ALPHABET[i] for i in kept if i < len(ALPHABET)) == text:
+            wanted += math.exp(sum(raw[frame, i] for frame, i in enumerate(path)))
+    assert math.exp(log_probability(raw, text, ALPHABET)) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_two_hearings_agree_on_what_both_find_likely():
+    first, second = scores({"赤": 0.5, "青": 0.45}, {"い": 0.97}), scores({"赤": 0.1, "青": 0.85}, {"い": 0.97})
+    found = [(one, beam_search(one, ALPHABET, weights=SOUNDS_ONLY)) for one in (first, second)]
+    assert found[0][1][0].text == "赤い"
+    assert agreed(found, ALPHABET)[0].text == "青い"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -125,3 +125,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         if hashlib.sha256(file.read_bytes()).hexdigest() != about["files"].get(name):
             raise RecogniserError(f"the recogniser's file {file} was altered: its sha256 is not the one of {DESCRIPTION}")
     return about
+
+
+def write_description(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write recogniser.json."""
+    (folder / DESCRIPTION).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

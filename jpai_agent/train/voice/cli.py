@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-voice = typer.Typer(help="Make the embedded recogniser: data, fit, export, eval.", no_args_is_help=True,
+voice = typer.Typer(help="Make the embedded recogniser: data, fit, export, eval, card.", no_args_is_help=True,
                     add_completion=False)
 
 Work = Annotated[Path, typer.Option(help="Folder of recordings and training states.")]
@@ -118,6 +118,18 @@ def evaluate(
     typer.echo(hearing.table(results, failures))
     if out is not None:
         hearing.store(out, results)
+
+
+@voice.command()
+def card(measured: Annotated[list[Path], typer.Argument(help="JSON files that `eval --out` wrote.")],
+         model: Model = DEFAULT_MODEL) -> None:
+    """Write measured figures into the model card and recogniser.json.
+
+    Example: jpai train voice card eval.json
+    """
+    from jpai_agent.train.voice.evaluate import write_card
+
+    typer.echo(write_card(model, measured))
 
 
 if __name__ == "__main__":

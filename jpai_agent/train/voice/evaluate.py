@@ -33,6 +33,7 @@ from jpai_agent.train.voice.sentences import MISSPELT, written
 from jpai_agent.train.voice.speech import RATE_HZ, Speaker, kana
 from jpai_agent.train.voice.voices import HELD_OUT_VOICES, Voice
 from jpai_agent.voice.audio import read_wav
+from jpai_agent.voice.embedded import DESCRIPTION, write_description
 from jpai_agent.voice.hints import hints
 from jpai_agent.voice.recogniser import Recogniser, Transcript
 from jpai_agent.voice.spelling import as_read, spelled
@@ -249,3 +250,38 @@ def store(path: Path, results: dict[str, list[Heard]]) -> None:
         {"said": one.spoken.sample.instruction, "heard": one.text, "confidence": round(one.confidence, 3), "same": one.same,
          "author": one.spoken.sample.author} for one in heard]} for name, heard in results.items()},
         ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+_CONDITIONS = {"clean": "held-out voices, half of them in a room", "noise": "the same with noise, 10 dB",
+               "espeak": "espeak-ng, an unknown synthesiser",
+               "perfect": "every sentence heard right, in the recogniser's spelling"}
+_BEGIN, _END = "<!-- measured: begin (jpai train voice card) -->", "<!-- measured: end -->"
+
+
+def write_card(model: Path, measured: Sequence[Path]) -> str:
+    """Put the figures of `store`d measures into the model's README.md and recogniser.json; gives the table.
+
+    Raises ValueError where the README has no place for them.
+    """
+    told = {name: one for path in measured for name, one in json.loads(path.read_text(encoding="utf-8")).items()}
+    known = {name: told[name]["figures"] for name in _CONDITIONS if name in told}
+    about = json.loads((model / DESCRIPTION).read_text(encoding="utf-8"))
+    parts = ("same_plan", "character_errors", "to_the_letter")
+    rows = [f"| {_CONDITIONS[name]} | {one['n']} | {' | '.join(f'{one[part]:.1%}' for part in parts)} |"
+            for name, one in known.items()]
+    sure = about["card"].get("confidence", {})
+    confidence = (
+        f"Confidence on {sure.get('n', 0)} validation sentences in noise of 0 to 30 dB and noise alone: calibration error "
+        f"{sure.get('calibration_error', 0.0):.3f}; {sure.get('right_of_sure', 0.0):.1%} of those above 0.7 sound as what was "
+        "said.")
+    head = "| held-out authors' instructions | n | plan is the written sentence's | characters wrong | right to the letter |"
+    text = "\n".join([head, "|---|---|---|---|---|", *rows, "", confidence])
+    card = model / "README.md"
+    before, begin, rest = card.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{card} has no lines {_BEGIN} and {_END}")
+    card.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
+    about["card"]["measured"] = known
+    write_description(model, about)
+    return text

@@ -21,7 +21,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from jpai_agent.train.voice.model import TwoScripts, build
 from jpai_agent.train.voice.recordings import load
 from jpai_agent.train.voice.sentences import ROBOTS, from_corpus
-from jpai_agent.voice.embedded import CHARACTERS, DESCRIPTION, FORMAT, GRAPH
+from jpai_agent.voice.embedded import CHARACTERS, DESCRIPTION, FORMAT, GRAPH, write_description
 from jpai_agent.voice.features import BANDS, prepared
 from jpai_agent.voice.ngram import CharacterModel
 
@@ -111,11 +111,6 @@ def set_calibration(folder: Path, weights: Mapping[str, float], judged: Mapping[
     about["calibration"] = {name: round(value, 5) for name, value in weights.items()}
     about["card"]["confidence"] = dict(judged)
     write_description(folder, about)
-
-
-def write_description(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write recogniser.json."""
-    (folder / DESCRIPTION).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _compared(graph: _Graph, path: Path, samples: list[np.ndarray]) -> tuple[float, float]:

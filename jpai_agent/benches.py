@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 BENCHES = ("model", "fleet", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
-           "conformance", "engines", "voice")
+           "conformance", "engines", "large", "voice")
 
 
-def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False) -> dict[str, Any]:
+def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False, *,
+        jobs: int = 1, device: str = "cpu") -> dict[str, Any]:
     """The figures of a bench. Raises ValueError for an unknown one.
 
     Args:
         robot: For the rehearsal and for stopping. n: samples of stop, stopping, latency and conformance; 0: as many as each has.
-            idle: model and twin are at rest while stops are timed.
+            idle: model and twin are at rest while stops are timed. jobs, device: threads of large, and "cuda" for an accelerator.
     """
     if what == "model":
         from jpai_agent.vlm import load_backend
@@ -65,6 +66,10 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
         from jpai_agent.vlm.engines import bench_engines
 
         return bench_engines()
+    if what == "large":
+        from jpai_agent.vlm.large import bench_large
+
+        return bench_large(threads=jobs, tokens=n or 96, device=device)
     if what == "voice":
         from jpai_agent.voice_bench import bench_voice
 

@@ -203,17 +203,19 @@ def rehearse(plan_file: Annotated[Path, typer.Argument(help="A plan as JSON, who
 @app.command(epilog="Example: jpai bench --suite sim/suites/yard.jsonl --out bench/yard --jobs 2")
 def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON object a line.")] = None,
           out: Annotated[Path | None, typer.Option(help="Folder for results, runs and pictures of failures.")] = None,
-          jobs: Annotated[int, typer.Option(help="Processes.")] = 1, models: Models = None, as_json: AsJson = False,
+          jobs: Annotated[int, typer.Option(help="Processes; threads of large.")] = 1,
+          models: Models = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, unsafe, model, fleet, conformance, engines, rehearsal, twin, simulation, driving, stop, "
-                   "stopping, latency, network, voice.")] = "episodes",
+              help="episodes, faults, unsafe, model, fleet, conformance, engines, large, rehearsal, twin, simulation, driving, "
+                   "stop, stopping, latency, network, voice.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal, way to stop or faults: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
           only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,
           n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; stops of stop, stopping and "
                                                      "latency; 0: as many as each has.")] = 0,
           idle: Annotated[bool, typer.Option(help="Time stop with the model and the twin at rest.")] = False,
-          seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0) -> None:
+          seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0,
+          device: Annotated[str, typer.Option(help="Of large: cpu, or cuda for an accelerator.")] = "cpu") -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description.
 
     With --model several times, the models side by side: quality, latency by part, tokens a second, memory; compare.json in --out.
@@ -252,7 +254,7 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
         return
     if what != "episodes":
         try:
-            figures = _with_model(lambda: benches.run(what, model, robot, n, idle))
+            figures = _with_model(lambda: benches.run(what, model, robot, n, idle, jobs=jobs, device=device))
         except ValueError as error:
             raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))

@@ -69,7 +69,7 @@ class HfBackend:
             lay_over(model, folder)
         self._model: Any = model.to(self.device).eval()
         if self.device == "cpu":
-            pack_for_cpu(self._model)
+            pack_for_cpu(self._model, threads=threads)
         config = self._model.config
         self._tokenizer = self._processor.tokenizer
         self._encoder_decoder = bool(config.is_encoder_decoder)

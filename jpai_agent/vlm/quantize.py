@@ -7,8 +7,10 @@ are, and make floating-point weights only for many rows (the prompt), where that
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from torch import nn
 from jpai_agent.vlm.backend import VlmError
 
 BITS = (8, 4)
+ENGINE_ENV = "JPAI_ENGINE"
+ENGINES = ("onnx", "torch")  # on a CPU; the first where nothing is said
 GROUP = 32  # weights that share a scale, of 4 bits
 FEW_ROWS = 8
 _CARRIED = (".json", ".jinja", ".txt", ".md", ".model")
@@ -33,7 +37,6 @@ def store_quantized(checkpoint: Path, out: Path, bits: int) -> None:
     Raises:
         VlmError: bad_request for other bits, model_unavailable when transformers cannot load the checkpoint.
     """
-    from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup
     from transformers import AutoModelForImageTextToText, TorchAoConfig
 
     if bits not in BITS:
@@ -41,10 +44,9 @@ def store_quantized(checkpoint: Path, out: Path, bits: int) -> None:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     try:
         if bits == 8:
-            config = TorchAoConfig(Int8WeightOnlyConfig(version=2))
+            config = TorchAoConfig(scheme(8))
         else:
-            kind = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(GROUP))  # type: ignore[attr-defined]
-            config = TorchAoConfig(kind, modules_to_not_convert=list(_left_as_they_are(checkpoint)))
+            config = TorchAoConfig(scheme(4), modules_to_not_convert=list(_left_as_they_are(checkpoint)))
         model: Any = AutoModelForImageTextToText.from_pretrained(checkpoint, quantization_config=config, **local)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise VlmError("model_unavailable", f"transformers cannot load {checkpoint}: {error}") from error
@@ -55,6 +57,15 @@ def store_quantized(checkpoint: Path, out: Path, bits: int) -> None:
     # safetensors are written readable by their owner alone
     for path in out.iterdir():
         path.chmod(0o644)
+
+
+def scheme(bits: int) -> Any:
+    """torchao's way of keeping linear weights in 8 or 4 bits."""
+    from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, PerGroup
+
+    if bits == 8:
+        return Int8WeightOnlyConfig(version=2)
+    return IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(GROUP))  # type: ignore[attr-defined]
 
 
 def _left_as_they_are(checkpoint: Path) -> Iterator[str]:
@@ -132,23 +143,60 @@ class Int4Linear(nn.Module):
         return y.reshape(*x.shape[:-1], -1)
 
 
-def packed(linear: Any, dtype: torch.dtype) -> nn.Module | None:
-    """What runs a linear layer with torchao's int8 or int4 weights on a CPU; None for any other layer."""
+@dataclass(frozen=True)
+class Integers:
+    """What a quantized linear layer holds: values (N, K) int8 in the range of `bits`, scale (N, groups), bias (N,) or None."""
+
+    values: torch.Tensor
+    scale: torch.Tensor
+    bits: int
+    bias: torch.Tensor | None
+
+
+def integers(linear: Any) -> Integers | None:
+    """The integers of a linear layer with torchao's int8 or int4 weights; None for any other layer."""
     if not isinstance(linear, nn.Linear):
         return None
     weight: Any = linear.weight
     kind = type(weight).__name__
-    bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+    bias = None if linear.bias is None else linear.bias.detach()
     if kind == "Int8Tensor":
-        return Int8Linear(weight.qdata, weight.scale.reshape(-1), bias)
+        return Integers(weight.qdata, weight.scale.reshape(weight.qdata.shape[0], -1), 8, bias)
     # a zero point would be another layer; torchao's symmetric mapping has none
     if kind == "IntxUnpackedToInt8Tensor" and not bool(weight.zero_point.any()):
-        return Int4Linear(weight.qdata, weight.scale.reshape(weight.qdata.shape[0], -1), bias, dtype)
+        return Integers(weight.qdata, weight.scale.reshape(weight.qdata.shape[0], -1), 4, bias)
     return None
 
 
-def pack_for_cpu(model: nn.Module) -> int:
-    """Replace a loaded model's quantized linear layers by ones that are fast on a CPU. Returns how many."""
+def packed(linear: Any, dtype: torch.dtype) -> nn.Module | None:
+    """What runs a linear layer with torchao's int8 or int4 weights on a CPU; None for any other layer."""
+    found = integers(linear)
+    if found is None:
+        return None
+    bias = None if found.bias is None else found.bias.to(dtype)
+    if found.bits == 8:
+        return Int8Linear(found.values, found.scale.reshape(-1), bias)
+    return Int4Linear(found.values, found.scale, bias, dtype)
+
+
+def pack_for_cpu(model: nn.Module, *, threads: int = 1, engine: str | None = None) -> int:
+    """Replace a loaded model's quantized linear layers by what is fast on a CPU. Returns how many linear layers are torch's.
+
+    Args:
+        threads: Of ONNX Runtime.
+        engine: "torch": torch's packed kernels alone; "onnx": decoder layers of the common kind as graphs (`fused`). Left out:
+            what the environment variable JPAI_ENGINE says, else "onnx".
+
+    Raises:
+        VlmError: bad_request for another engine.
+    """
+    from jpai_agent.vlm.fused import fuse
+
+    engine = engine or os.environ.get(ENGINE_ENV) or ENGINES[0]
+    if engine not in ENGINES:
+        raise VlmError("bad_request", f"{ENGINE_ENV}={engine}: quantized models run with {' or '.join(ENGINES)} on a CPU")
+    if engine == "onnx":
+        fuse(model, threads)
     dtype = getattr(model, "dtype", torch.float32)
     found = [(parent, name, made) for parent in list(model.modules()) for name, child in list(parent.named_children())
              if (made := packed(child, dtype)) is not None]

@@ -6,9 +6,11 @@ from torch import nn
 
 from jpai_agent.vlm import load_backend
 from jpai_agent.vlm.conformance import conformance, missing, requests, stored
+from jpai_agent.vlm.fused import FusedLayer
 from jpai_agent.vlm.quantize import Int4Linear, Int8Linear
 from jpai_agent.vlm.tiny import MAKERS
 
+COMMON = ("qwen3_vl", "internvl", "smolvlm", "idefics3")  # their decoder layers run in ONNX Runtime
 COUNT = {0: 3, 8: 1, 4: 1}  # of each family; `jpai bench --what conformance` asks 200 times
 
 
@@ -25,8 +27,11 @@ def test_every_family_answers_with_plans(family, bits, tmp_path):
     model_type, plain = family
     folder = plain if not bits else stored(model_type, tmp_path / model_type, bits, plain)
     backend = load_backend(folder)
-    kept = {type(module) for module in backend._model.modules()} & {Int8Linear, Int4Linear}
-    assert kept == ({Int8Linear} if bits == 8 else {Int4Linear} if bits == 4 else set())
+    kept = {type(module) for module in backend._model.modules()} & {Int8Linear, Int4Linear, FusedLayer}
+    fused = {FusedLayer} if bits and model_type in COMMON else set()
+    # with 4 bits what sees stays as it is
+    torchs = {Int8Linear} if bits == 8 else {Int4Linear} if bits == 4 and not fused else set()
+    assert kept == fused | torchs
     found = conformance(backend, requests(COUNT[bits], robots=("cart",)))
     assert found["invalid"] == 0, found["first_error"]
 

@@ -39,7 +39,7 @@ def fuse(model: Any, threads: int = 1) -> int:
 
     Args:
         model: As transformers loads it with torchao's weights, on the CPU; changed in place.
-        threads: Of the graphs; the first call in a process decides.
+        threads: Of the graphs.
     """
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
     layers, output = getattr(decoder, "layers", None), model.get_output_embeddings()  # type: ignore[operator]
@@ -247,14 +247,12 @@ class Step:
     def __init__(self, threads: int, rotary: int) -> None:
         self.rotary, self.room = rotary, POSITIONS
         self.options = onnxruntime.SessionOptions()
-        self.options.intra_op_num_threads, self.options.inter_op_num_threads = threads, 1
         self.options.log_severity_level = 3
         # what a long prompt takes would stay with each of the sessions
         self.options.enable_cpu_mem_arena = False
-        if threads > 1:
-            # one pool for all the sessions: threads of their own would wait for each other
-            onnxruntime.set_global_thread_pool_sizes(threads, 1)
-            self.options.use_per_session_threads = False
+        self.options.intra_op_num_threads, self.options.inter_op_num_threads = threads, 1
+        # a pool for the process would be forced upon every other session in it; those of the layers must not wait busily then
+        self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.last, self.total = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
         self._cos, self._sin = torch.zeros(1, rotary // 2), torch.zeros(1, rotary // 2)
         self._given: tuple[Any, Any] = None, None

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from jpai_agent.vlm import VlmError
-from jpai_agent.vlm.fused import FusedLayer, FusedLinear, fuse
+from jpai_agent.vlm.fused import FusedLayer, FusedLinear, Step, fuse, in_eight_bits
 from jpai_agent.vlm.large import Decoder, Size, bench_large, language_part, serve, weight_bytes
 from jpai_agent.vlm.quantize import Int4Linear, Int8Linear, pack_for_cpu
 
@@ -49,6 +49,13 @@ def test_a_cache_grows_with_its_sequence_and_begins_anew_with_the_next(monkeypat
     whole = logits(model, [3, 1, *range(7)], DynamicCache(config=model.decoder.config))
     torch.testing.assert_close(whole, last, rtol=0.02, atol=0.02)
     torch.testing.assert_close(logits(model, [3, 1], DynamicCache(config=model.decoder.config)), first)
+
+
+def test_models_with_one_thread_and_with_several_run_beside_each_other():
+    x, weights = torch.randn(1, 64), in_eight_bits(nn.Linear(64, 96))
+    wanted = FusedLinear(weights, Step(1, 16))(x)
+    for threads in (2, 1, 2):
+        torch.testing.assert_close(FusedLinear(weights, Step(threads, 16))(x), wanted)
 
 
 def test_a_mask_that_is_not_causal_is_refused():

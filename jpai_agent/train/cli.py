@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jpai_agent.refusal import refused
 from jpai_agent.train.own_cli import COMMANDS
 from jpai_agent.train.voice.cli import voice
 from jpai_agent.world.known import WORLDS
@@ -157,9 +158,14 @@ def quantize(checkpoint: Path = DEFAULT_WORK / "ckpt" / "joint", out: Path = Pat
 
     Example: jpai train quantize --out models/embedded
     """
+    from jpai_agent.vlm import VlmError
     from jpai_agent.vlm.export import export
 
-    typer.echo(json.dumps(export(checkpoint, out), ensure_ascii=False, indent=1, default=str))
+    try:
+        report = export(checkpoint, out)
+    except VlmError as error:
+        raise refused(str(error), 3) from error
+    typer.echo(json.dumps(report, ensure_ascii=False, indent=1, default=str))
 
 
 def _places() -> dict[str, dict[str, tuple[str, ...]]]:

@@ -41,7 +41,7 @@ GRAPHS = ("vision", "encoder", "decoder")
 OPSET = 18
 CHECKS = 4
 CHECK_STEPS = 12
-# of the largest value: int8 products leave about 2 % here
+# of a value's own size, on average: int8 products leave 3 to 5 % here, a graph that is wired wrongly about all of it
 TOLERANCE = 0.15
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -196,8 +196,9 @@ def check(model: Any, folder: Path, seed: int = 1) -> dict[str, float]:
     """Compare the graphs with the torch model on random frames and prompts, with forced answers.
 
     Returns:
-        `features`, `cross` (attention values) and `logits`: largest difference as a share of the largest value;
-        `argmax`: share of steps on which both prefer the same token.
+        `features`, `cross` (attention values) and `logits`: difference as a share of the value (root mean squares), on average
+        over examples and steps, for single steps on random words may be far off; `argmax`: share of steps on which both
+        prefer the same token.
 
     Raises:
         VlmError: plan_error when a difference is larger than quantization explains.
@@ -206,12 +207,12 @@ def check(model: Any, folder: Path, seed: int = 1) -> dict[str, float]:
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     graphs = {graph: onnxruntime.InferenceSession(str(folder / "onnx" / f"{graph}.onnx"), options,
                                                   providers=["CPUExecutionProvider"]) for graph in GRAPHS}
-    off: dict[str, float] = {"features": 0.0, "cross": 0.0, "logits": 0.0}
+    off: dict[str, list[float]] = {"features": [], "cross": [], "logits": []}
     agreed = []
     for pixels, words, answer in _examples(model, folder, seed, CHECKS):
         features = graphs["vision"].run(None, {"pixel_values": pixels.numpy()})[0]
         wanted = model.model.get_image_features(pixels).pooler_output.numpy()
-        off["features"] = max(off["features"], _share(features, wanted))
+        off["features"].append(_share(features, wanted))
         images = torch.full((1, features.shape[1]), model.config.image_token_id)
         output = model(input_ids=torch.cat([images, words], dim=1), pixel_values=pixels, decoder_input_ids=answer,
                        attention_mask=torch.ones(1, features.shape[1] + words.shape[1]))
@@ -219,20 +220,21 @@ def check(model: Any, folder: Path, seed: int = 1) -> dict[str, float]:
         cross_k, cross_v = graphs["encoder"].run(None, {"image_features": features, "input_ids": words.numpy()})
         attention = model.model.language_model.decoder.layers[0].encoder_attn
         values = attention.v_proj(output.encoder_last_hidden_state)[0].numpy()
-        off["cross"] = max(off["cross"], _share(cross_v[0].transpose(1, 0, 2).reshape(values.shape), values))
+        off["cross"].append(_share(cross_v[0].transpose(1, 0, 2).reshape(values.shape), values))
         past_k = np.zeros((*cross_v.shape[:2], 0, cross_v.shape[3]), dtype=np.float32)
         past_v = past_k
         for step in range(CHECK_STEPS):
             found, past_k, past_v = graphs["decoder"].run(None, {
                 "input_ids": answer[:, step:step + 1].numpy(), "past_k": past_k, "past_v": past_v,
                 "cross_k": cross_k, "cross_v": cross_v})
-            off["logits"] = max(off["logits"], _share(found[0], logits[step]))
+            off["logits"].append(_share(found[0], logits[step]))
             agreed.append(bool(found[0].argmax() == logits[step].argmax()))
-    result = {**off, "argmax": float(np.mean(agreed))}
-    if max(off.values()) > TOLERANCE:
+    shares = {name: float(np.mean(values)) for name, values in off.items()}
+    result = {**shares, "argmax": float(np.mean(agreed))}
+    if max(shares.values()) > TOLERANCE:
         raise VlmError("plan_error", f"the graphs differ from the torch model: {result}")
     return result
 
 
 def _share(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))

@@ -15,6 +15,7 @@ import os
 import resource as process
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -238,16 +239,19 @@ class _Child:
         if name == LLAMA:
             command = [os.environ[LLAMA_ENV], str(Path(__file__).with_name("large_llama.py")), *asked]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
-        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        self._process = subprocess.Popen(command, text=True, env=environment, **pipes)
+        # llama.cpp tells more than a pipe holds
+        self._told = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(command, text=True, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=self._told)
         self.said = self._read()
 
     def _read(self) -> Any:
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith(("{", "[")):
                 return json.loads(line)
-        raise RuntimeError(self._process.stderr.read().strip().splitlines()[-1])
+        self._told.seek(0)
+        raise RuntimeError(self._told.read().strip().splitlines()[-1])
 
     def turn(self, count: int) -> np.ndarray:
         """(tokens, 2): seconds by the wall clock, seconds of the processor."""
@@ -259,6 +263,7 @@ class _Child:
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
+        self._told.close()
 
 
 def bench_large(bits: Sequence[int] = (4, 8), threads: int = 2, tokens: int = 96, turn: int = 12, device: str = "cpu",

@@ -19,7 +19,7 @@ from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.keys import CLIENTS, SERVER, ClientKeys, stays_here
 from jpai_agent.world.keys import KeyFault
 
-CANCEL_MS = 100  # that a server may take to take in a cancellation
+CANCEL_MS = 50  # that a server may take to answer a cancellation
 ASK_AGAIN_S = 0.02  # between attempts to reach a server that is not there yet
 _REFUSALS: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: f"does not admit this client's key (its keys/{CLIENTS}/ lacks it)",
@@ -126,7 +126,7 @@ class VlmClient:
                     return answer
             # nobody need make what nobody waits for
             with contextlib.suppress(zmq.Again):
-                connection.send(wire.join({"id": identity, "kind": "cancel"}, []), linger_ms=CANCEL_MS)
+                connection.tell(wire.join({"id": identity, "kind": "cancel"}, []), CANCEL_MS)
             raise VlmError("model_timeout", "called off" if self._call.called_off
                            else f"no answer from {self.endpoint} within {timeout_s:.1f} s")
         except VlmError as error:
@@ -212,10 +212,14 @@ class _Connection:
         """Wait until a request can be sent; False when nobody is there. Raises VlmError when somebody refuses."""
         return self._wait(zmq.POLLOUT, deadline)
 
-    def send(self, message: bytes, linger_ms: int = 0) -> None:
-        """Send a message; for `linger_ms` it still goes out after `close`."""
-        self._socket.setsockopt(zmq.LINGER, linger_ms)
+    def send(self, message: bytes) -> None:
+        """Send a message."""
         self._socket.send(message, flags=zmq.DONTWAIT)
+
+    def tell(self, message: bytes, within_ms: int) -> None:
+        """Send a last message, and wait so long for its answer: `close` may drop what has not gone out (CONFLATE)."""
+        self.send(message)
+        self._socket.poll(within_ms)
 
     def receive(self, deadline: float) -> bytes | None:
         """The next message; None when none comes in time. Raises VlmError when none can come any more."""

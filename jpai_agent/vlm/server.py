@@ -142,6 +142,7 @@ class VlmServer:
         elif kind == "cancel":
             if (job := self._jobs.pop((peer, identity), None)) is not None:
                 self.pool.cancel(job)
+            self._send(peer, wire.dump({"id": identity, "kind": "cancelled"}))
         else:
             self._take(peer, _who(parts[0], peer), header, frames)
 

@@ -2,10 +2,10 @@
 
     client → server   length, header, frames   {"v", "id", "kind": "plan" | "ping" | "metrics" | "cancel", "budget_s", "request",
                                                 "frames": sizes}
-    server → client   header                   {"v", "id", "kind": "answer" | "error" | "pong" | "metrics", ...}
+    server → client   header                   {"v", "id", "kind": "answer" | "error" | "pong" | "metrics" | "cancelled", ...}
 
 Each is one ZeroMQ part; the length of the request's header is four bytes, the highest first. A cancel has the id of the request
-that it calls off, and no answer.
+that it calls off, and is answered when that is done.
 """
 
 from __future__ import annotations

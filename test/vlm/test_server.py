@@ -232,6 +232,15 @@ def test_a_clients_own_queue_is_bounded_and_others_are_served(held):
         assert {send()["id"] for _ in range(PER_CLIENT + 1)} == {str(index) for index in range(PER_CLIENT + 1)}
 
 
+def wait_for_cancelled(client, server, count):
+    """What is called off comes by another connection than what is asked next, and may be overtaken."""
+    for _ in range(500):
+        if server.pool.metrics.value("requests_total", outcome="cancelled") == count:
+            return
+        client.heartbeat(5.0)
+    raise AssertionError("not called off")
+
+
 def test_a_request_can_be_called_off_while_it_waits_and_while_it_is_planned(held):
     with serving(held) as (client, server), rogue(server) as send:
         for identity in "12":
@@ -239,10 +248,10 @@ def test_a_request_can_be_called_off_while_it_waits_and_while_it_is_planned(held
         assert held.begun.wait(10)
         for identity in "21":
             send(wire.join({"id": identity, "kind": "cancel"}, []))
+        wait_for_cancelled(client, server, 2)
         assert client.heartbeat(5.0)["queue"] == 0
         held.release.set()
         assert client.plan(REQUEST).text == ASK
-        assert server.pool.metrics.value("requests_total", outcome="cancelled") == 2
         assert len(held.seen) == 2
 
 
@@ -262,9 +271,9 @@ def test_a_client_calls_off_what_it_waits_for_from_another_thread(held):
         client.cancel()
         asking.join(10)
         assert found == ["model_timeout"]
+        wait_for_cancelled(client, server, 1)
         held.release.set()
         assert client.plan(REQUEST).text == ASK
-        assert server.pool.metrics.value("requests_total", outcome="cancelled") == 1
 
 
 def test_the_metrics_tell_what_was_asked_and_how_it_ended():

@@ -28,7 +28,7 @@ from jpai_msgs.msg import ErrorCode, ExecutorStatus, GateStatus
 from jpai_msgs.msg import Verdict as VerdictMsg
 from jpai_msgs.srv import UpdateRun
 
-# a plan whose verdict has not arrived yet is refused after this
+# a plan whose verdict has not arrived yet is refused after this, and so is one whose scene has not
 VERDICT_WITHIN_S = 1.0
 # and so is one whose start is not on the disk by then
 RECORD_WITHIN_S = 3.0
@@ -118,6 +118,8 @@ class ExecutorNode(GraphNode):
     async def _execute(self, handle: ServerGoalHandle) -> ExecutePlan.Result:
         try:
             verdict = await self._verdict(handle.request.verdict_id)
+            if verdict is not None:
+                await self._scene(verdict.binding.scene)
             await self._recorded(handle.request)
             going = self._start(handle, verdict)
         except Refused as refused:
@@ -136,13 +138,27 @@ class ExecutorNode(GraphNode):
 
     async def _verdict(self, verdict_id: str) -> Verdict | None:
         if verdict_id not in self._verdicts:
-            arrived: Future = Future()
-            self._awaited.setdefault(verdict_id, []).append(arrived)
-            timer = self.create_timer(VERDICT_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady)
-            await arrived
-            self.destroy_timer(timer)
-            self._awaited.pop(verdict_id, None)
+            await self._arrival(verdict_id)
         return self._verdicts.get(verdict_id)
+
+    async def _scene(self, sha256: str) -> None:
+        """Wait for a scene that others may have taken in sooner: this node takes them one by one, and may be some behind."""
+        if self._scenes.by_hash(sha256) is None:
+            await self._arrival(sha256)
+
+    async def _arrival(self, name: str) -> None:
+        """Wait until a verdict of that id, or a scene of that hash, has arrived, but not for ever."""
+        arrived: Future = Future()
+        self._awaited.setdefault(name, []).append(arrived)
+        timer = self.create_timer(VERDICT_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady)
+        await arrived
+        self.destroy_timer(timer)
+        self._awaited.pop(name, None)
+
+    def _arrived(self, name: str) -> None:
+        for waiting in self._awaited.pop(name, []):
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def _recorded(self, goal: ExecutePlan.Goal) -> None:
         """Have it put down that a goal is about to start, before anything moves. Raises Refused when that cannot be done."""
@@ -219,6 +235,8 @@ class ExecutorNode(GraphNode):
 
     def _on_scene(self) -> None:
         scene = self._scenes.latest()
+        if scene is not None and self._awaited:
+            self._arrived(scene.sha256())
         if scene is None or not abs(self.now_s() - scene.stamp_s) <= SCENE_OLD_S:
             return
         v_mps, w_radps = self._executor.tick(scene, scene.stamp_s)
@@ -269,9 +287,7 @@ class ExecutorNode(GraphNode):
         self._verdicts[message.id] = arrived
         while len(self._verdicts) > VERDICTS_KEPT:
             self._verdicts.popitem(last=False)
-        for waiting in self._awaited.pop(message.id, []):
-            if not waiting.done():
-                waiting.set_result(None)
+        self._arrived(message.id)
 
     def _on_gate(self, message: GateStatus) -> None:
         self._gate, self._gate_at_s = message, self.steady_s()

@@ -93,7 +93,7 @@ class Verdict:
         return failure(self.reason, label) + f"（{where}{self.rollouts}回のうち{self.rollouts - good}回）"
 
     def sealed(self) -> Verdict:
-        """The verdict under the id that its content has: status, figures, binding, time. Altered, it is not `genuine`."""
+        """The verdict under the id that its content has: status, figures, binding, times. Altered, it is not `genuine`."""
         return replace(self, id=self._name())
 
     @property
@@ -106,7 +106,9 @@ class Verdict:
         swept = [[round(float(x) * 1e3), round(float(y) * 1e3)] for x, y in self.swept]
         content = [self.status, round(self.made_at_s * 1e9), self.rollouts, self.pass_rate, asdict(self.binding),
                    self.failed_step, self.reason, self.min_clearance_m, self.duration_s, self.peak_speed_mps, swept,
-                   self.min_ttc_s, self.violations, self.under_way]
+                   self.min_ttc_s, self.violations, self.under_way,
+                   # a second rehearsal of the same is another verdict: each permits one start
+                   self.wall_s]
         return f"verdict-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}"
 
     def refusal(self, binding: Binding, now_s: float) -> str | None:

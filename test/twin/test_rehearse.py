@@ -64,7 +64,7 @@ def test_a_clear_drive_passes_with_its_figures():
 def test_the_same_inputs_give_the_same_verdict_and_another_seed_another():
     where, what = scene(box(2, 1), person(3, -3, 0, 0.8)), program(drive((3, 0)))
     first, same, other = (verdict_on(what, where, seed=seed) for seed in (3, 3, 4))
-    assert dataclasses.replace(first, wall_s=0.0) == dataclasses.replace(same, wall_s=0.0)
+    assert dataclasses.replace(first, id="", wall_s=0.0) == dataclasses.replace(same, id="", wall_s=0.0)
     assert first.paths != other.paths
 
 

@@ -58,7 +58,7 @@ def test_the_same_inputs_give_the_same_verdict_and_another_seed_another():
     where, what = scene(TO_LIGHT, vehicle(45, 81.5, 0, 5), v_mps=6.0, light="red"), drive(TO_LIGHT, 70.0)
     short = with_config(CONFIG, "horizon", longest_s=8.0)
     first, same, other = (verdict_on(what, where, rollouts=4, seed=seed, config=short) for seed in (3, 3, 4))
-    assert dataclasses.replace(first, wall_s=0.0) == dataclasses.replace(same, wall_s=0.0)
+    assert dataclasses.replace(first, id="", wall_s=0.0) == dataclasses.replace(same, id="", wall_s=0.0)
     assert first.paths != other.paths
     assert json.loads(json.dumps(first.to_dict()))["rollouts"] == 4
 

@@ -34,7 +34,9 @@ def test_a_verdict_speaks_japanese() -> None:
 
 def test_the_same_finding_has_the_same_id_and_the_cost_does_not_count() -> None:
     assert PASSED.genuine and FAILED.genuine
-    assert replace(PASSED, wall_s=3.0, paths=[[[0.0, 0.0, 0.0]]]).sealed().id == PASSED.id
+    assert replace(PASSED, paths=[[[0.0, 0.0, 0.0]]]).sealed().id == PASSED.id
+    # the same rehearsed again is another verdict: each permits one start
+    assert replace(PASSED, wall_s=3.0).sealed().id != PASSED.id
 
 
 @pytest.mark.parametrize("change", [

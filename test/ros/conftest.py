@@ -278,6 +278,8 @@ def supervisor(graph_files, domain, world):
 def one_person(supervisor, domain):
     person = Person(supervisor, domain)
     assert person.until(lambda: person.gate is not None and person.scene is not None)
+    # what is said before anybody listens is lost
+    assert person.until(lambda: all(said.get_subscription_count() for said in (person.words, person.stops, person.estop)))
     yield person
     person.close()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_DIGITS = {char: value for value, char in enumerate("〇一二三四五六七八九")} | {"零": 0}
+KANJI_DIGITS = "〇一二三四五六七八九"
+_DIGITS = {char: value for value, char in enumerate(KANJI_DIGITS)} | {"零": 0}
 _TENS = {"十": 10, "百": 100, "千": 1000}
 _NUMERAL = "[〇零一二三四五六七八九十百千]+"
 
@@ -29,6 +30,18 @@ def kanji_to_int(numeral: str) -> int | None:
         else:
             return None
     return total + (digit or 0) if numeral else None
+
+
+def kanji_number(value: int) -> str:
+    """1..9999 as it is written in words: 25 → 二十五. Raises ValueError outside."""
+    if not 0 < value < 10_000:
+        raise ValueError(f"{value} is not in 1..9999")
+    words = ""
+    for name, unit in reversed(_TENS.items()):
+        digit, value = divmod(value, unit)
+        if digit:
+            words += (KANJI_DIGITS[digit] if digit > 1 else "") + name
+    return words + (KANJI_DIGITS[value] if value else "")
 
 
 def kanji_numerals_to_digits(text: str) -> str:

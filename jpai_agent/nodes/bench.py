@@ -7,18 +7,16 @@ import signal
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rclpy.client import Client
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 
 from jpai_agent.graph import GraphError, Process, Supervisor, private_domain, release_domain
 from jpai_agent.nodes.base import raise_priority
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.stand_in import DRIVER_TIMEOUT_S
 from jpai_msgs.msg import GateStatus
 
@@ -34,14 +32,12 @@ class BenchError(RuntimeError):
     """The bench itself does not work: a process does not come up, or the robot does not drive when nothing is wrong."""
 
 
-class Bench(ABC):
+class Bench(Beside, ABC):
     """Processes, and a node beside them. Use as a context manager; a subclass sets `supervisor` and says what `start` does.
 
     Attributes:
         domain: The ROS domain, kept for this bench. folder: a new one, for what its processes write.
-        supervisor: Of the processes. node: of the bench itself; it is spun in `run` alone, on the caller's thread.
-        longest_gap_s: The longest time that the machine did not run the bench within `run`, since this was set to 0: what was
-            measured and sent meanwhile is as late.
+        supervisor: Of the processes.
     """
 
     supervisor: Supervisor
@@ -51,13 +47,8 @@ class Bench(ABC):
         self.domain = private_domain()
         self.folder = Path(tempfile.mkdtemp(prefix="jpai-faults-"))
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        self.context = Context()
-        self.context.init(domain_id=self.domain)
-        self.node = Node(name, context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__(name, self.domain, spin_s=SPIN_S)
         self._frozen: set[int] = set()
-        self.longest_gap_s = 0.0
 
     def supervise(self, graph: Iterable[Process]) -> Supervisor:
         """A supervisor of these processes in the bench's domain; none is started yet."""
@@ -85,9 +76,7 @@ class Bench(ABC):
     def __exit__(self, *exception: object) -> None:
         self.wake()
         self.stop()
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
+        self.close()
         release_domain(self.domain)
         raise_priority(self._priority)
 
@@ -111,22 +100,6 @@ class Bench(ABC):
         """The ends of what the processes have written."""
         paths = sorted((self.folder / "log").glob("*.log"))
         return " | ".join(path.read_text(errors="replace")[-chars:].strip() for path in paths)
-
-    def step(self) -> None:  # noqa: B027
-        """What is to be done again and again while time passes: nothing, unless a subclass says what."""
-
-    def run(self, until: Callable[[], object], within_s: float) -> bool:
-        """Step and spin until something holds; False when it does not in time."""
-        stepped_s = time.monotonic()
-        deadline = stepped_s + within_s
-        while not until():
-            now_s = time.monotonic()
-            if now_s > deadline:
-                return False
-            self.longest_gap_s, stepped_s = max(self.longest_gap_s, now_s - stepped_s), now_s
-            self.step()
-            self.executor.spin_once(timeout_sec=SPIN_S)
-        return True
 
     def wait(self, seconds: float) -> None:
         """Step and spin for a while."""

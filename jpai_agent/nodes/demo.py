@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.action import ActionClient
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 
 from jpai_agent.graph import Supervisor, default_endpoint, demo_scene, private_domain, processes
 from jpai_agent.nodes import topics
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.sim_node import CLOCK_START_S
 from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
 from jpai_agent.record import draw_run
@@ -98,24 +96,12 @@ def demo(folder: Path, *, world: str = "yard", seed: int = 0, model: str = "",
     return all(answered)
 
 
-class _Person:
+class _Person(Beside):
     """A node that sends instructions as goals and tells what happens to them."""
 
     def __init__(self, domain: int) -> None:
-        self._context = Context()
-        self._context.init(domain_id=domain)
-        self._node = Node("person", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._action = ActionClient(self._node, ExecuteInstruction, topics.EXECUTE_INSTRUCTION)
-
-    def __enter__(self) -> _Person:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        super().__init__("person", domain)
+        self._action = ActionClient(self.node, ExecuteInstruction, topics.EXECUTE_INSTRUCTION)
 
     def say(self, text: str, write: Callable[[str], None]) -> bool:
         """Send an instruction and wait for its end; True when it was done or answered by a question."""
@@ -162,5 +148,5 @@ class _Person:
 
     def _wait(self, future: Any, timeout_s: float) -> Any:
         # spun here: rclpy loses an answer that another thread takes in before the request is noted as sent
-        self._executor.spin_until_future_complete(future, timeout_s)
+        self.executor.spin_until_future_complete(future, timeout_s)
         return future.result() if future.done() else None

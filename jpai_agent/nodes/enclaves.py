@@ -16,12 +16,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 
 from jpai_agent.graph import ENCLAVES, GraphError, Supervisor, private_domain, processes
 from jpai_agent.nodes import topics
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.world.known import WORLDS
 
 POLICY_VERSION = "0.2.0"  # of sros2's policy schema
@@ -122,28 +121,21 @@ def ask_graph(robot: str) -> dict[str, Rights]:
         run, log = Path(folder) / "run", Path(folder) / "log"
         all_of_it = processes(WORLDS[robot], robot, record=str(run), audit=str(Path(folder) / "audit.jsonl"), speech={}, voice={})
         graph = [p for p in all_of_it if p.node]
-        context = Context()
-        context.init(domain_id=domain)
-        observer = Node("observer", context=context)
-        spinner = SingleThreadedExecutor(context=context)
-        spinner.add_node(observer)
-        try:
-            with Supervisor(graph, domain_id=domain, log_dir=log, tell=lambda line: print(line, file=sys.stderr)) as supervisor:
-                supervisor.wait_ready()
-                found: dict[str, Rights] = {}
-                since = time.monotonic()
-                deadline = since + SETTLES_WITHIN_S
-                while time.monotonic() - since < SETTLED_S:
-                    spinner.spin_once(timeout_sec=0.1)
-                    now = {process.name: declared(observer, process.name) for process in graph}
-                    if now != found:
-                        found, since = now, time.monotonic()
-                    if since > deadline:
-                        raise GraphError(f"what the nodes declare did not settle within {SETTLES_WITHIN_S:.0f} s")
-        finally:
-            spinner.shutdown()
-            observer.destroy_node()
-            context.try_shutdown()
+        with Beside("observer", domain, spin_s=0.1) as observer, Supervisor(
+                graph, domain_id=domain, log_dir=log, tell=lambda line: print(line, file=sys.stderr)) as supervisor:
+            supervisor.wait_ready()
+            found: dict[str, Rights] = {}
+            since = time.monotonic()
+
+            def settled() -> bool:
+                nonlocal found, since
+                now = {process.name: declared(observer.node, process.name) for process in graph}
+                if now != found:
+                    found, since = now, time.monotonic()
+                return time.monotonic() - since >= SETTLED_S
+
+            if not observer.run(settled, SETTLES_WITHIN_S):
+                raise GraphError(f"what the nodes declare did not settle within {SETTLES_WITHIN_S:.0f} s")
     return found | {OPERATOR: OPERATORS}
 
 

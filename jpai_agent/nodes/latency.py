@@ -30,6 +30,7 @@ from std_srvs.srv import Trigger
 from jpai_agent.graph import Process, Supervisor, default_endpoint, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import answer_of, raise_priority
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.vlm import PlanRequest, VlmClient, VlmError
 from jpai_agent.world.map import load_map
 from jpai_agent.world.robot import load_robot
@@ -43,15 +44,11 @@ TURN_RADPS = 0.6
 SAMPLE_WITHIN_S, RELEASES = 10.0, 6
 
 
-class _Driver:
+class Driver(Beside):
     """Stands in for the executor's requests and does what a person would do after a stop."""
 
     def __init__(self, domain_id: int) -> None:
-        self.context = Context()
-        self.context.init(domain_id=domain_id)
-        self.node = Node("bench", context=self.context, parameter_overrides=[Parameter("use_sim_time", value=True)])
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__("bench", domain_id, spin_s=0.002, parameter_overrides=[Parameter("use_sim_time", value=True)])
         self.load: dict[str, int] = {}
         self.state = GateStatus.LOCKED
         self.turning = 0
@@ -79,18 +76,12 @@ class _Driver:
     def _on_gate(self, message: GateStatus) -> None:
         self.state, self._stops = message.state, message.stops
 
-    def spin(self, until: Callable[[], object], within_s: float = SAMPLE_WITHIN_S) -> bool:
-        """Drive and listen until something holds; False when it does not in time."""
-        deadline = time.monotonic() + within_s
-        while not until():
-            now_s = time.monotonic()
-            if now_s > deadline:
-                return False
-            if now_s >= self._next_s:
-                self._next_s = now_s + 0.05
-                self._drive()
-            self.executor.spin_once(timeout_sec=0.002)
-        return True
+    def step(self) -> None:
+        """Keep the robot turning."""
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + 0.05
+            self._drive()
 
     def _drive(self) -> None:
         now = self.node.get_clock().now().to_msg()
@@ -105,39 +96,33 @@ class _Driver:
         self._plan_id, self._stops_known = self._plan_id + 1, self._stops
         while self.state in (GateStatus.LATCHED, GateStatus.LOCKED):
             for client in (self._reset, self._arm):
-                if not self.spin(client.service_is_ready):
+                if not self.run(client.service_is_ready, SAMPLE_WITHIN_S):
                     raise RuntimeError("the gate's services are not there")
-                if not self.spin(client.call_async(Trigger.Request()).done):
+                if not self.run(client.call_async(Trigger.Request()).done, SAMPLE_WITHIN_S):
                     raise RuntimeError("the gate does not answer")
-            self.spin(lambda: self.state not in (GateStatus.LATCHED, GateStatus.LOCKED), 1.0)
+            self.run(lambda: self.state not in (GateStatus.LATCHED, GateStatus.LOCKED), 1.0)
 
     def sample(self, stop: Callable[[], None], phase_s: float) -> float:
         """Seconds from `stop` to zero. Raises RuntimeError when the robot does not turn or does not stop."""
         for _ in range(RELEASES):
-            if self.spin(lambda: self.turning >= 3):
+            if self.run(lambda: self.turning >= 3, SAMPLE_WITHIN_S):
                 break
             # a stop that was told twice, or a sensor that was late, holds it still
             self.release()
         else:
             raise RuntimeError(f"the robot does not turn; the gate is in state {self.state}")
         begun_s = time.monotonic()
-        self.spin(lambda: time.monotonic() - begun_s >= phase_s)
+        self.run(lambda: time.monotonic() - begun_s >= phase_s, SAMPLE_WITHIN_S)
         self.zero_at_s = None
         sent_s = time.monotonic()
         stop()
-        if not self.spin(lambda: self.zero_at_s is not None):
+        if not self.run(lambda: self.zero_at_s is not None, SAMPLE_WITHIN_S):
             raise RuntimeError("no zero after the stop")
         assert self.zero_at_s is not None
         taken_s = self.zero_at_s - sent_s
-        if not self.spin(lambda: self.state in (GateStatus.HELD, GateStatus.LATCHED)):
+        if not self.run(lambda: self.state in (GateStatus.HELD, GateStatus.LATCHED), SAMPLE_WITHIN_S):
             raise RuntimeError(f"zero, but not for the stop: the gate is in state {self.state}")
         return taken_s
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 def bench_graph(domain_id: int, *, busy: bool = True, model: str = "", vlm: Process | None = None,
@@ -194,9 +179,9 @@ def measure(
         supervisor.wait_ready()
         # once the graph has its own priorities, the clock in hand must not wait either
         raise_priority()
-        driver = _Driver(domain)
+        driver = Driver(domain)
         try:
-            if busy and not driver.spin(lambda: driver.load, 30.0):
+            if busy and not driver.run(lambda: driver.load, 30.0):
                 raise RuntimeError("the load does not begin")
             before = dict(driver.load)
             stops = {

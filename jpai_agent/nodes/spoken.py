@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Int16MultiArray, String
 
 from jpai_agent.language import failure
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import seconds
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.speech_node import INDEX
 from jpai_agent.record.soundtrack import Sound
 from jpai_agent.voice import audio
@@ -106,8 +104,8 @@ class Follower:
                 yield json.loads(line)
 
 
-class SpeakingPerson:
-    """A node that says instructions aloud and tells what happens to them. It is a context manager.
+class SpeakingPerson(Beside):
+    """A node that says instructions aloud and tells what happens to them.
 
     Attributes:
         sounds: What was said, words and sound, on the clock of the graph.
@@ -116,30 +114,22 @@ class SpeakingPerson:
     def __init__(self, domain: int, run: Path, voice: Synthesis | None = None) -> None:
         """run: The folder of the run's record. voice: A synthesiser. Raises AudioError where the voice extra is not installed."""
         self._voice = voice or Synthesiser(MANNER)
+        super().__init__("person", domain)
         self.sounds: list[tuple[str, Sound]] = []
         self._follower = Follower(run / "events.jsonl")
-        self._context = Context()
-        self._context.init(domain_id=domain)
-        self._node = Node("person", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
         self._now_s, self._speaking = 0.0, False
         self._heard: list[Heard] = []
-        listen = self._node.create_subscription
+        listen = self.node.create_subscription
         listen(Clock, topics.CLOCK, lambda m: setattr(self, "_now_s", seconds(m.clock)), topics.SENSOR)
         listen(String, topics.SPEAKING, lambda m: setattr(self, "_speaking", bool(m.data)), topics.LATCHED)
         listen(Heard, topics.HEARD, self._heard.append, topics.WORDS)
-        sound = self._node.create_publisher(Int16MultiArray, topics.SPEECH_IN, topics.AUDIO)
+        sound = self.node.create_publisher(Int16MultiArray, topics.SPEECH_IN, topics.AUDIO)
         self._microphone = Microphone(lambda block: sound.publish(Int16MultiArray(data=block)))
 
-    def __enter__(self) -> SpeakingPerson:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Leave the graph."""
         self._microphone.close()
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        super().close()
 
     def say(self, text: str, write: Callable[[str], Any]) -> bool:
         """Say an instruction and wait for its end; True when it was done or answered by a question.
@@ -151,7 +141,7 @@ class SpeakingPerson:
         def told(line: str) -> None:
             write(f"[{time.monotonic() - begin:5.1f} s] {line}")
 
-        self._until(lambda: self._now_s > 0.0, HEARD_WITHIN_S)
+        self.run(lambda: self._now_s > 0.0, HEARD_WITHIN_S)
         for _ in range(TIMES_SAID):
             if self._speak(text, told):
                 break
@@ -161,12 +151,12 @@ class SpeakingPerson:
         outcome, asked = self._follow(told)
         if asked and self._speak(YES, told):
             outcome, _ = self._follow(told)
-        self._until(lambda: not self._speaking, SPOKEN_WITHIN_S)
+        self.run(lambda: not self._speaking, SPOKEN_WITHIN_S)
         return outcome in ("done", "answered")
 
     def _speak(self, words: str, told: Callable[[str], Any]) -> bool:
         """Say something once the robot is silent; whether it was heard."""
-        self._until(lambda: not self._speaking, SPOKEN_WITHIN_S)
+        self.run(lambda: not self._speaking, SPOKEN_WITHIN_S)
         # in one breath: after a pause an instruction has ended
         speech = np.concatenate(list(self._voice.pieces(words.replace("、", ""))))
         told(f"話す   {words}")
@@ -174,8 +164,8 @@ class SpeakingPerson:
         list(self._follower.news())
         self.sounds.append((words, Sound(self._now_s + AHEAD_S, speech)))
         self._microphone.hear(audio.resampled(speech, RATE_HZ))
-        self._until(lambda: self._microphone.silent, SPOKEN_WITHIN_S)
-        taken = self._until(lambda: any(heard.kind in _TAKEN for heard in self._heard), HEARD_WITHIN_S)
+        self.run(lambda: self._microphone.silent, SPOKEN_WITHIN_S)
+        taken = self.run(lambda: any(heard.kind in _TAKEN for heard in self._heard), HEARD_WITHIN_S)
         for heard in self._heard:
             told(f"聞き取り {heard.text or '―'} ({heard.confidence:.2f}{' ' + heard.reason if heard.reason else ''})")
         return taken
@@ -201,21 +191,13 @@ class SpeakingPerson:
                     outcome = event["outcome"]
             return bool(outcome)
 
-        self._until(ended, ENDED_WITHIN_S)
+        self.run(ended, ENDED_WITHIN_S)
         if not outcome:
             told("終わりませんでした")
         if outcome == "answered":
             # a question is heard before anything is said to it
-            self._until(lambda: self._speaking, ANSWERED_WITHIN_S)
+            self.run(lambda: self._speaking, ANSWERED_WITHIN_S)
         return outcome, asked
-
-    def _until(self, condition: Callable[[], Any], timeout_s: float) -> bool:
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=0.02)
-        return True
 
 
 def check_voice() -> None:

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Int16MultiArray, String
 
 from jpai_agent.graph import Supervisor, private_domain, processes, release_domain
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import raise_priority
-from jpai_agent.nodes.latency import _Driver, bench_graph
+from jpai_agent.nodes.beside import Beside
+from jpai_agent.nodes.latency import Driver, bench_graph
 from jpai_agent.voice.audio import RATE_HZ
 from jpai_msgs.msg import GateStatus, Heard, Reply
 
@@ -115,15 +115,15 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
     with Supervisor(graph, domain_id=domain, log_dir=log_dir, tell=lambda line: None) as supervisor:
         supervisor.wait_ready()
         raise_priority()
-        driver = _Driver(domain)
+        driver = Driver(domain)
         mouth = Mouth(driver.context)
         try:
-            driver.spin(lambda: False, 3.0)
+            driver.run(lambda: False, 3.0)
             for index, words in enumerate(said):
                 for _ in range(_TRIES):
                     after_s = _after_end(driver, mouth, words, float(rng.uniform(0.0, 0.1)))
                     # what is written down of it later stops once more
-                    driver.spin(lambda: False, _WRITTEN_S)
+                    driver.run(lambda: False, _WRITTEN_S)
                     driver.release()
                     if after_s is None or after_s > -_EARLY_S:
                         break
@@ -142,7 +142,7 @@ def stop_latency(said: Sequence[Words], *, busy: bool = True, seed: int = 0,
     return {**_summary(taken_s), "missed": missed, "stopped_before_the_word": others, "memory_mb": memory}
 
 
-def _after_end(driver: _Driver, mouth: Mouth, words: Words, phase_s: float) -> float | None:
+def _after_end(driver: Driver, mouth: Mouth, words: Words, phase_s: float) -> float | None:
     """Seconds from the end of words to zero; None where they do not stop the robot. Raises RuntimeError: it does not turn."""
     ended_s = 0.0
 
@@ -160,15 +160,11 @@ def _after_end(driver: _Driver, mouth: Mouth, words: Words, phase_s: float) -> f
     return driver.zero_at_s - ended_s
 
 
-class _Listener:
+class _Listener(Beside):
     """What a person beside the robot perceives: when it moves, what it answers and when that can be heard."""
 
     def __init__(self, domain_id: int) -> None:
-        self.context = Context()
-        self.context.init(domain_id=domain_id)
-        self.node = Node("bench", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__("bench", domain_id, spin_s=0.005)
         self.moved_at_s: float | None = None
         self.last_moved_s = 0.0
         self.replied_at_s: float | None = None
@@ -185,21 +181,6 @@ class _Listener:
         """Another instruction comes."""
         self.moved_at_s = self.replied_at_s = self.sounded_at_s = None
         self.heard.clear()
-
-    def spin(self, until: Callable[[], object], within_s: float) -> bool:
-        """Listen until something holds; False when it does not in time."""
-        deadline = time.monotonic() + within_s
-        while not until():
-            if time.monotonic() > deadline:
-                return False
-            self.executor.spin_once(timeout_sec=0.005)
-        return True
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
     def _on_speed(self, message: TwistStamped) -> None:
         if abs(message.twist.linear.x) > _MOVES or abs(message.twist.angular.z) > _MOVES:
@@ -232,17 +213,17 @@ def motion_latency(said: Sequence[Words], *, model: str = "", tell: Callable[[in
         listener = _Listener(domain)
         mouth = Mouth(listener.context)
         try:
-            listener.spin(lambda: False, 3.0)
+            listener.run(lambda: False, 3.0)
             for index, words in enumerate(said):
-                listener.spin(lambda: time.monotonic() - listener.last_moved_s > _STANDS_S, _WITHIN_S)
+                listener.run(lambda: time.monotonic() - listener.last_moved_s > _STANDS_S, _WITHIN_S)
                 listener.forget()
                 ended_s = mouth.say(words)
-                if listener.spin(lambda: listener.moved_at_s is not None, _WITHIN_S):
+                if listener.run(lambda: listener.moved_at_s is not None, _WITHIN_S):
                     assert listener.moved_at_s is not None
                     motion_s.append(listener.moved_at_s - ended_s)
                 else:
                     still.append(f"{words.text} → {'、'.join(listener.heard) or 'nothing heard'}")
-                listener.spin(lambda: listener.sounded_at_s is not None, 2.0)
+                listener.run(lambda: listener.sounded_at_s is not None, 2.0)
                 if listener.replied_at_s is not None and listener.sounded_at_s is not None:
                     sound_s.append(listener.sounded_at_s - listener.replied_at_s)
                 tell(index + 1)

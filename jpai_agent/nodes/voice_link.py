@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from rcl_interfaces.msg import Parameter as ParameterMessage
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.executors import ExternalShutdownException
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import seconds
+from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.voice_node import VoiceNode
 from jpai_agent.voice import hearing
 from jpai_agent.voice.hearing import Event
@@ -29,36 +27,24 @@ _SHARED = ("robot", "world", "landmarks", "use_sim_time")
 _KINDS: dict[int, type[Event]] = {Heard.HEARD: hearing.Heard, Heard.UNSURE: hearing.Unsure, Heard.STOP: hearing.StopHeard}
 
 
-class VoiceLink:
+class VoiceLink(Beside):
     """A place in the graph's ROS domain."""
 
     def __init__(self, domain: int | None = None) -> None:
         # as the graph's own processes: discovery by multicast would leave this machine
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        self._context = Context()
-        self._context.init(domain_id=domain)
-        self._node = Node("jpai_voice", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._until(lambda: self.graph, FOUND_WITHIN_S)
-
-    def __enter__(self) -> VoiceLink:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        super().__init__("jpai_voice", domain, spin_s=0.1)
+        self.run(lambda: self.graph, FOUND_WITHIN_S)
 
     @property
     def graph(self) -> bool:
         """Whether somebody takes instructions here."""
-        return self._node.count_subscribers(topics.INSTRUCTION) > 0
+        return self.node.count_subscribers(topics.INSTRUCTION) > 0
 
     @property
     def has_ears(self) -> bool:
         """Whether the graph listens itself."""
-        return "voice_node" in self._node.get_node_names()
+        return "voice_node" in self.node.get_node_names()
 
     def watch(self, tell: Callable[[Event], Any]) -> None:
         """Tell what the graph hears, until Ctrl-C; times count from now."""
@@ -68,45 +54,37 @@ class VoiceLink:
             begin_s[:] = begin_s or [seconds(message.begun)]
             tell(event_of(message, begin_s[0]))
 
-        self._node.create_subscription(Heard, topics.HEARD, take, topics.WORDS)
+        self.node.create_subscription(Heard, topics.HEARD, take, topics.WORDS)
         with suppress(KeyboardInterrupt, ExternalShutdownException):
-            self._executor.spin()
+            self.executor.spin()
 
     def hear(self, tell: Callable[[Event], Any], *, wake_words: Sequence[str] = (), **parameters: Any) -> None:
         """Listen for the graph until the file ends, or Ctrl-C. parameters: of VoiceNode."""
         overrides = self._shared() + [Parameter(name, value=value) for name, value in parameters.items()]
         if wake_words:
             overrides.append(Parameter("wake_words", value=list(wake_words)))
-        node = VoiceNode(context=self._context, parameter_overrides=overrides)
+        node = VoiceNode(context=self.context, parameter_overrides=overrides)
         node.watch = tell
-        self._executor.add_node(node)
+        self.executor.add_node(node)
         try:
             node.bring_up()
             with suppress(KeyboardInterrupt, ExternalShutdownException):
-                self._until(lambda: node.ended, float("inf"))
+                self.run(lambda: node.ended, float("inf"))
         finally:
             node.close()
-            self._executor.remove_node(node)
+            self.executor.remove_node(node)
             node.destroy_node()
 
     def _shared(self) -> list[Parameter]:
         """The agent's parameters that its ears share; none where it does not answer."""
-        client = AsyncParameterClient(self._node, "agent_node")
-        if not self._until(client.services_are_ready, ANSWERS_WITHIN_S):
+        client = AsyncParameterClient(self.node, "agent_node")
+        if not self.run(client.services_are_ready, ANSWERS_WITHIN_S):
             return []
         asked = client.get_parameters(list(_SHARED))
-        if not self._until(asked.done, ANSWERS_WITHIN_S):
+        if not self.run(asked.done, ANSWERS_WITHIN_S):
             return []
         values = zip(_SHARED, asked.result().values, strict=True)
         return [Parameter.from_parameter_msg(ParameterMessage(name=name, value=value)) for name, value in values]
-
-    def _until(self, condition: Callable[[], object], within_s: float) -> bool:
-        until_s = time.monotonic() + within_s
-        while not condition():
-            if time.monotonic() > until_s:
-                return False
-            self._executor.spin_once(timeout_sec=0.1)
-        return True
 
 
 def event_of(message: Heard, zero_s: float) -> Event:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from jpai_agent.language.numbers import KANJI_DIGITS, kanji_number
 from jpai_agent.train.characters import COMMON_KANJI
 from jpai_agent.world.map import load_map
 
@@ -110,24 +111,11 @@ TOO_FAST_KMH = (5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
 
 _ODD = 0.2  # share of amounts that are not the usual round ones, so that numbers are read and not recognised
 
-_KANJI = "〇一二三四五六七八九"
 _WIDE = str.maketrans("0123456789.", "０１２３４５６７８９．")
 # what may follow a number with くらい or the like put in between
 _AFTER_DURATION = "待まと止停そ静じつ追休追動立お"
 _AFTER_DISTANCE = "前後手離進バ下さ戻動い行移走直ま空あ近右左う残"
 _KANA_COUNT = ("", "ひと", "ふた", "みっ", "よっ", "いつ")
-
-
-def kanji_number(value: int) -> str:
-    """1..9999 as it is written in words: 25 → 二十五."""
-    if not 0 < value < 10000:
-        raise ValueError(f"{value} is not in 1..9999")
-    words = ""
-    for unit, name in ((1000, "千"), (100, "百"), (10, "十")):
-        digit, value = divmod(value, unit)
-        if digit:
-            words += (_KANJI[digit] if digit > 1 else "") + name
-    return words + (_KANJI[value] if value else "")
 
 
 def number(value: float, r: Random) -> str:
@@ -176,9 +164,9 @@ def ordinal(n: int, after: str, r: Random) -> str:
         which = r.random()
         if which < 0.3 and n < len(_KANA_COUNT):
             return _KANA_COUNT[n]  # ふた + つ目
-        return str(n) if which < 0.55 else str(n).translate(_WIDE) if which < 0.65 else _KANJI[n]
+        return str(n) if which < 0.55 else str(n).translate(_WIDE) if which < 0.65 else KANJI_DIGITS[n]
     which = r.random()
-    return str(n) if which < 0.55 else str(n).translate(_WIDE) if which < 0.7 else _KANJI[n]
+    return str(n) if which < 0.55 else str(n).translate(_WIDE) if which < 0.7 else KANJI_DIGITS[n]
 
 
 def duration(after: str, r: Random) -> tuple[str, float]:

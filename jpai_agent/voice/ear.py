@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from jpai_agent.voice.activity import CutConfig, Segmenter, Silero
 from jpai_agent.voice.audio import AudioError, Block, Source
 from jpai_agent.voice.hearing import Event, Hearing, HearingConfig, OwnVoice, StopSpotter, at_once
 from jpai_agent.voice.recogniser import EMBEDDED, RecogniserError, load_recogniser
+from jpai_agent.voice.settings import check_numbers, load_settings
 from jpai_agent.voice.spotter import Spotter, SpotterError
 from jpai_agent.world.paths import resource
 
@@ -45,11 +43,7 @@ class EarConfig:
     silence_s: float = 0.4
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or not low <= value <= high:
-                raise ValueError(f"{name} of hearing must be a number from {low:g} to {high:g}, not {value!r}")
+        check_numbers(self, _RANGES, "hearing")
         for name in ("device", "recogniser"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} of hearing must be a text, not {getattr(self, name)!r}")
@@ -63,19 +57,7 @@ def load_ear_config(path: Path | None = None, **instead: Any) -> EarConfig:
 
     Raises ValueError naming the file and what is wrong in it, or what is wrong with what was given.
     """
-    file = path or resource("config", "hearing.yaml")
-    known = [member.name for member in fields(EarConfig)]
-    try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if not isinstance(told, dict):
-            raise ValueError("it must be names with values")
-        unknown = sorted(map(str, set(told) - set(known)))
-        if unknown:
-            raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
-        EarConfig(**told)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{file}: {error}") from error
-    return EarConfig(**told | {name: value for name, value in instead.items() if value is not None})
+    return load_settings(EarConfig, path or resource("config", "hearing.yaml"), instead)
 
 
 def load_hearing(config: EarConfig, *, complain: Callable[[str], Any], hints: Sequence[str] = (), own: OwnVoice | None = None,

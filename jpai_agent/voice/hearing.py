@@ -12,6 +12,7 @@ from jpai_agent.language.stop import fold
 from jpai_agent.voice.activity import Segmenter, Utterance
 from jpai_agent.voice.audio import BLOCK_S, Block, Samples
 from jpai_agent.voice.inventions import invented
+from jpai_agent.voice.letters import distance
 from jpai_agent.voice.recogniser import Recogniser, RecogniserError, Transcript
 
 
@@ -286,16 +287,6 @@ def after_wake_word(text: str, wake_words: Sequence[str]) -> str | None:
         said = fold(text[:at]).replace(" ", "")
         for word in (fold(wake).replace(" ", "") for wake in wake_words):
             # the whole name, so that the rest does not begin with a piece of it
-            if len(said) >= len(word) and said and _differ(said, word) <= len(word) // 4:
+            if len(said) >= len(word) and said and distance(said, word) <= len(word) // 4:
                 return text[at:].lstrip("、。,.!！ 　")
     return None
-
-
-def _differ(one: str, other: str) -> int:
-    """Least number of letters put in, taken out or changed (Levenshtein 1966)."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from jpai_agent.voice.settings import check_numbers, load_settings
 from jpai_agent.world.paths import resource
 
 _RANGES = {"volume": (0.0, 2.0), "speed": (0.5, 2.0), "half_tones": (-12.0, 12.0)}
@@ -37,11 +35,7 @@ class Manner:
     readings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or not low <= value <= high:
-                raise ValueError(f"{name} of speech must be a number from {low:g} to {high:g}, not {value!r}")
+        check_numbers(self, _RANGES, "speech")
         if not isinstance(self.device, str):
             raise ValueError(f"device of speech must be a text, not {self.device!r}")
         if not isinstance(self.readings, Mapping):
@@ -56,15 +50,4 @@ def load_manner(path: Path | None = None, **instead: Any) -> Manner:
 
     Raises ValueError naming the file and what is wrong in it, or what is wrong with what was given.
     """
-    file = path or resource("config", "speech.yaml")
-    try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if not isinstance(told, dict):
-            raise ValueError("it must be names with values")
-        unknown = sorted(map(str, set(told) - {member.name for member in fields(Manner)}))
-        if unknown:
-            raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(member.name for member in fields(Manner))}")
-        Manner(**told)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{file}: {error}") from error
-    return Manner(**told | {name: value for name, value in instead.items() if value is not None})
+    return load_settings(Manner, path or resource("config", "speech.yaml"), instead)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from jpai_agent.language.numbers import kanji_numerals_to_digits
+from jpai_agent.language.numbers import KANJI_DIGITS, kanji_number, kanji_numerals_to_digits
 
-_DIGITS = "零一二三四五六七八九"
+_DIGITS = "零" + KANJI_DIGITS[1:]  # as it is said
 _UNITS = tuple((re.compile(pattern), word) for pattern, word in (
     (r"m/s", "メートル毎秒"), (r"km/h", "キロ"), (r"(?<=[\d一-十百])km", "キロ"), (r"(?<=\d)cm", "センチ"),
     (r"(?<=\d)mm", "ミリ"), (r"(?<=\d)m(?![a-z])", "メートル"), (r"(?<=\d)°", "度")))
@@ -17,24 +17,13 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ONE_TO_KEEP = re.compile(r"(?<![\d.])1(?=番|度|本|回|つ(?!目|め))")  # 一番, 一度 … would read as words
 
 
-def kanji_number(value: int) -> str:
-    """0..9999 in kanji: 25 → 二十五, 0 → 零."""
-    if not 0 <= value < 10_000:
-        raise ValueError(f"{value} is not in 0..9999")
-    words = ""
-    for unit, name in ((1000, "千"), (100, "百"), (10, "十")):
-        digit, value = divmod(value, unit)
-        if digit:
-            words += (_DIGITS[digit] if digit > 1 else "") + name
-    return words + _DIGITS[value] if value or not words else words
-
-
 def spoken_number(digits: str) -> str:
     """A decimal number in the kanji that are spoken: 120 → 百二十, 0.5 → 零点五. Too long ones stay as they are."""
     whole, _, part = digits.partition(".")
     if len(whole) > 4 or (len(whole) > 1 and whole.startswith("0")):
         return digits
-    return kanji_number(int(whole)) + ("点" + "".join(_DIGITS[int(d)] for d in part) if part else "")
+    said = kanji_number(int(whole)) if int(whole) else _DIGITS[0]
+    return f"{said}点{''.join(_DIGITS[int(d)] for d in part)}" if part else said
 
 
 def spelled(text: str) -> str:

@@ -63,11 +63,3 @@ def test_speeds_mean_their_metres_a_second():
         assert mps <= 1.2 < lexicon.speed(Random(seed), too_fast=True)[1]
 
 
-@pytest.mark.parametrize(("value", "words"), [(1, "一"), (10, "十"), (25, "二十五"), (180, "百八十"), (300, "三百")])
-def test_numbers_in_kanji(value, words):
-    assert lexicon.kanji_number(value) == words
-
-
-def test_kanji_numbers_end_where_they_are_known_to():
-    with pytest.raises(ValueError, match="not in 1"):
-        lexicon.kanji_number(0)

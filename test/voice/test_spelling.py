@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jpai_agent.voice.spelling import as_read, kanji_number, spelled
+from jpai_agent.voice.spelling import as_read, spelled, spoken_number
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
@@ -27,8 +27,6 @@ def test_numbers_are_digits_again_for_the_model(text, wanted):
     assert as_read(text) == wanted
 
 
-def test_kanji_numbers():
-    assert [kanji_number(n) for n in (0, 1, 10, 11, 25, 100, 110, 305, 1000, 9999)] == [
-        "零", "一", "十", "十一", "二十五", "百", "百十", "三百五", "千", "九千九百九十九"]
-    with pytest.raises(ValueError, match="10000"):
-        kanji_number(10_000)
+def test_numbers_as_they_are_spoken():
+    assert [spoken_number(n) for n in ("0", "1", "10", "11", "25", "100", "110", "305", "1000", "9999", "0.5", "10000")] == [
+        "零", "一", "十", "十一", "二十五", "百", "百十", "三百五", "千", "九千九百九十九", "零点五", "10000"]

@@ -35,6 +35,7 @@ from jpai_agent.train.voice.voices import HELD_OUT_VOICES, Voice
 from jpai_agent.voice.audio import read_wav
 from jpai_agent.voice.embedded import DESCRIPTION, write_description
 from jpai_agent.voice.hints import hints
+from jpai_agent.voice.letters import distance
 from jpai_agent.voice.recogniser import Recogniser, Transcript
 from jpai_agent.voice.spelling import as_read, spelled
 from jpai_agent.world.map import load_map
@@ -141,7 +142,6 @@ def _alike(a: Any, b: Any) -> bool:
 def hear(spoken: Sequence[Spoken], say: Callable[[int, str], np.ndarray], recogniser: Recogniser, backend: Any,
          words: Mapping[str, Sequence[str]]) -> list[Heard]:
     """Each instruction said by `say(index, text)`, recognised, and planned for."""
-    from jpai_agent.train.voice.fit import distance
 
     found = []
     for index, one in enumerate(spoken):

@@ -20,6 +20,7 @@ from jpai_agent.train.voice.batches import Batch, Example, Hearing, Plain, ahead
 from jpai_agent.train.voice.model import TwoScripts, build, output_frames
 from jpai_agent.train.voice.recordings import PER_SHARD, load
 from jpai_agent.train.voice.sentences import alphabet, training_sentences
+from jpai_agent.voice.letters import distance
 
 _RATE = 1.6e-3
 _WARM_STEPS = 120
@@ -184,16 +185,6 @@ def greedy_error(recogniser: Any, check: Sequence[Example], known: str) -> float
             total += len(one.written)
     recogniser.train(was)
     return wrong / max(total, 1)
-
-
-def distance(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        above, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
-    return row[-1]
 
 
 def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:

@@ -78,11 +78,6 @@ def test_the_loss_falls_and_the_state_resumes(work, monkeypatch):
     assert not losses or losses[-1] < 25.0
 
 
-@pytest.mark.parametrize(("a", "b", "wanted"), [("", "", 0), ("箱", "", 1), ("赤い箱", "青い箱", 1), ("はこ", "たばこ", 2)])
-def test_distance(a, b, wanted):
-    assert fit.distance(a, b) == wanted
-
-
 def test_a_calibrated_confidence_is_the_share_that_is_right():
     rng = np.random.default_rng(0)
     found = []

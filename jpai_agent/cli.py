@@ -78,8 +78,8 @@ def demo(world: World = "yard", model: Model = None, runs: Runs = Path("runs"),
              tell=lambda event: print_event(event, typer.echo))
         well = True
     else:
-        from jpai_agent.graph import GraphError
         from jpai_agent.nodes.demo import demo as run_demo
+        from jpai_agent.supervisor import GraphError
         from jpai_agent.voice.audio import AudioError
         from jpai_agent.voice.recogniser import RecogniserError
 
@@ -329,7 +329,7 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
 
     A real robot needs a certificate for exactly what runs (jpai certify); then a person arms it: service /jpai/gate/arm.
     """
-    from jpai_agent import graph
+    from jpai_agent import supervisor
     from jpai_agent.playing import check_model
     from jpai_agent.record.certificate import CertificateError, permit
     from jpai_agent.vlm import default_model_dir
@@ -353,7 +353,7 @@ def up(what: Annotated[str, typer.Argument(metavar="[WORLD|robot]", help="World 
             _with_model(lambda: check_model(model))
         if "certificate" in options:
             permit(Path(options["certificate"]), robot, what, model or default_model_dir())
-        code = graph.up(what, robot, domain_id=domain, tell=typer.echo, **options)
+        code = supervisor.up(what, robot, domain_id=domain, tell=typer.echo, **options)
     except CertificateError as error:
         raise refused(str(error), 1) from error
     except ValueError as error:

@@ -2,9 +2,9 @@
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
 
 from jpai_agent.graph import processes
+from jpai_agent.launching import lifecycle_node, told_true
 from launch import LaunchDescription
 
 ARGUMENTS = {
@@ -23,36 +23,21 @@ ARGUMENTS = {
 def actions(context):
     """One action for each process of the graph."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    truth = {name: given[name].lower() in ("true", "1", "yes") for name in ("simulated", "autostart")}
     graph = processes(
         given["world"],
         given["robot"],
-        simulated=truth["simulated"],
+        simulated=told_true(given["simulated"]),
         scene_file=given["scene_file"],
         seed=int(given["seed"]),
         model=given["model"],
         model_server=given["model_server"],
         certificate=given["certificate"],
     )
-    result = []
-    for process in graph:
-        if not process.node:
-            result.append(ExecuteProcess(cmd=process.command(), name=process.name, output="screen"))
-            continue
-        result.append(
-            LifecycleNode(
-                package="jpai_agent",
-                executable=process.module.rsplit(".", 1)[-1],
-                name=process.name,
-                namespace="",
-                output="screen",
-                parameters=[{**process.parameters, "autostart": truth["autostart"]}],
-                remappings=list(process.remappings),
-                ros_arguments=["--enclave", process.enclave],
-                prefix=f"nice -n {process.nice}" if process.nice else None,
-            )
-        )
-    return result
+    return [
+        lifecycle_node(process, told_true(given["autostart"])) if process.node
+        else ExecuteProcess(cmd=process.command(), name=process.name, output="screen")
+        for process in graph
+    ]
 
 
 def generate_launch_description():

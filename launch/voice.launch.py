@@ -2,9 +2,9 @@
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
 
 from jpai_agent.graph import processes
+from jpai_agent.launching import lifecycle_node, told_true
 from launch import LaunchDescription
 
 # name: default, description, whose parameter it is
@@ -27,20 +27,11 @@ ARGUMENTS = {
 def actions(context):
     """One action for each of the two."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    truth = {name: given[name].lower() in ("true", "1", "yes") for name in ("simulated", "autostart")}
     own = {part: {name: given[name] for name in ARGUMENTS if ARGUMENTS[name][2] == part} for part in ("voice", "speech")}
-    graph = processes(given["world"], given["robot"], simulated=truth["simulated"], scene_file=given["scene_file"], **own)
+    simulated, autostart = told_true(given["simulated"]), told_true(given["autostart"])
+    graph = processes(given["world"], given["robot"], simulated=simulated, scene_file=given["scene_file"], **own)
     return [
-        LifecycleNode(
-            package="jpai_agent",
-            executable=process.module.rsplit(".", 1)[-1],
-            name=process.name,
-            namespace="",
-            output="screen",
-            parameters=[{**process.parameters, "autostart": truth["autostart"]}],
-            remappings=list(process.remappings),
-            ros_arguments=["--enclave", process.enclave],
-        )
+        lifecycle_node(process, autostart)
         for process in graph
         if process.module.rsplit(".", 1)[-1].startswith(("voice_", "speech_"))
     ]

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jpai_agent import certify as trying
-from jpai_agent import graph
+from jpai_agent import graph, supervisor
 from jpai_agent.certify import Check, Trial, bars, certify
 from jpai_agent.cli import app
 from jpai_agent.record.certificate import Certificate, issue, subject_of, write_certificate
@@ -219,7 +219,7 @@ def test_bad_input_is_named_before_anything_runs(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """What would have been started."""
     calls: list[dict] = []
-    monkeypatch.setattr(graph, "up", lambda *names, **options: calls.append({"names": names, **options}) or 0)
+    monkeypatch.setattr(supervisor, "up", lambda *names, **options: calls.append({"names": names, **options}) or 0)
     return calls
 
 

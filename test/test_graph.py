@@ -14,16 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from jpai_agent.graph import (
-    GraphError,
-    Process,
-    Supervisor,
-    demo_scene,
-    environment,
-    private_domain,
-    processes,
-    release_domain,
-)
+from jpai_agent.graph import Process, demo_scene, private_domain, processes, release_domain
+from jpai_agent.supervisor import GraphError, Supervisor, environment
 
 ROOT = Path(__file__).parents[1]
 SLEEPER = (
@@ -207,7 +199,7 @@ def test_killing_the_supervisor_ends_its_processes(modules):
         [
             sys.executable,
             "-c",
-            ("import time; from jpai_agent.graph import Process, Supervisor\n"
+            ("import time; from jpai_agent.graph import Process; from jpai_agent.supervisor import Supervisor\n"
             "s = Supervisor([Process('one', 'one_module', node=False, arguments=('one',))]); s.start()\n"
             "print(s.running['one'].pid, flush=True); time.sleep(60)"),
         ],

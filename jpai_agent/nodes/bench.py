@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.client import Client
 
-from jpai_agent.graph import GraphError, Process, Supervisor, private_domain, release_domain
+from jpai_agent.graph import Process, private_domain, release_domain
 from jpai_agent.nodes.base import raise_priority
 from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.stand_in import DRIVER_TIMEOUT_S
+from jpai_agent.supervisor import GraphError, Supervisor
 from jpai_msgs.msg import GateStatus
 
 if TYPE_CHECKING:

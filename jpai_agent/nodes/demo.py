@@ -13,13 +13,14 @@ from typing import Any
 
 from rclpy.action import ActionClient
 
-from jpai_agent.graph import Supervisor, default_endpoint, demo_scene, private_domain, processes
+from jpai_agent.graph import default_endpoint, demo_scene, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.sim_node import CLOCK_START_S
 from jpai_agent.playing import DEMO_INSTRUCTIONS, film_run
 from jpai_agent.record import draw_run
 from jpai_agent.record.soundtrack import Sound
+from jpai_agent.supervisor import Supervisor
 from jpai_agent.vlm import VlmClient
 from jpai_agent.world.objects import objects_from_dicts
 from jpai_msgs.action import ExecuteInstruction

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from rclpy.node import Node, NodeNameNonExistentError
 
-from jpai_agent.graph import ENCLAVES, GraphError, Supervisor, private_domain, processes
+from jpai_agent.graph import ENCLAVES, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.beside import Beside
+from jpai_agent.supervisor import GraphError, Supervisor
 from jpai_agent.world.known import WORLDS
 
 POLICY_VERSION = "0.2.0"  # of sros2's policy schema

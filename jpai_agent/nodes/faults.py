@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from jpai_agent.graph import GraphError
 from jpai_agent.nodes.bench import BenchError
 from jpai_agent.nodes.fault_bench import Fault, GateBench, Result, try_fault
 from jpai_agent.nodes.fault_graph import GraphBench, GraphFault, try_graph_fault
 from jpai_agent.nodes.fault_graph_table import graph_faults
 from jpai_agent.nodes.fault_table import gate_faults
+from jpai_agent.supervisor import GraphError
 
 SEEDS = (0, 1, 2, 3, 4)
 TRIALS = 3

@@ -27,10 +27,11 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from jpai_agent.graph import Process, Supervisor, default_endpoint, private_domain, processes
+from jpai_agent.graph import Process, default_endpoint, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import answer_of, raise_priority
 from jpai_agent.nodes.beside import Beside
+from jpai_agent.supervisor import Supervisor
 from jpai_agent.vlm import PlanRequest, VlmClient, VlmError
 from jpai_agent.world.map import load_map
 from jpai_agent.world.robot import load_robot

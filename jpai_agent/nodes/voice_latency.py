@@ -22,11 +22,12 @@ from rclpy.context import Context
 from rclpy.node import Node
 from std_msgs.msg import Int16MultiArray, String
 
-from jpai_agent.graph import Supervisor, private_domain, processes, release_domain
+from jpai_agent.graph import private_domain, processes, release_domain
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import raise_priority
 from jpai_agent.nodes.beside import Beside
 from jpai_agent.nodes.latency import Driver, bench_graph
+from jpai_agent.supervisor import Supervisor
 from jpai_agent.voice.audio import RATE_HZ
 from jpai_msgs.msg import GateStatus, Heard, Reply
 

@@ -24,9 +24,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Bool, String
 
-from jpai_agent.graph import Process, Supervisor, default_endpoint, private_domain, processes
+from jpai_agent.graph import Process, default_endpoint, private_domain, processes
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.enclaves import declared, read_policy
+from jpai_agent.supervisor import Supervisor
 from jpai_agent.world.paths import resource
 from jpai_agent.world.robot import load_robot
 from jpai_msgs.action import ExecuteInstruction

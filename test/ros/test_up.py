@@ -18,13 +18,12 @@ ROOT = Path(__file__).parents[2]
 UP = """
 import sys
 from pathlib import Path
-import jpai_agent.graph as graph
+from jpai_agent import supervisor
+from jpai_agent.graph import Process, default_endpoint, processes
 folder, domain = Path(sys.argv[1]), int(sys.argv[2])
-endpoint = graph.default_endpoint(domain)
-stand_in = graph.Process("vlm_server", "stand_in_model", False, arguments=(endpoint, str(folder / "table.json")))
-told = graph.processes
-graph.processes = lambda *a, **k: tuple(stand_in if p.name == "vlm_server" else p for p in told(*a, **k))
-sys.exit(graph.up(domain_id=domain, log_dir=folder / "log", tell=lambda line: print(line, flush=True)))
+stand_in = Process("vlm_server", "stand_in_model", False, arguments=(default_endpoint(domain), str(folder / "table.json")))
+supervisor.processes = lambda *a, **k: tuple(stand_in if p.name == "vlm_server" else p for p in processes(*a, **k))
+sys.exit(supervisor.up(domain_id=domain, log_dir=folder / "log", tell=lambda line: print(line, flush=True)))
 """
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jpai_agent.refusal import refused
+from jpai_agent.refusal import done
 
 models_app = typer.Typer(no_args_is_help=True, help="Your own models: add a checkpoint from a folder, list, verify, remove.")
 
@@ -26,7 +25,7 @@ def add(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A checkpoint
     """Take in a checkpoint or an adapter: look at it, copy or quantize it, load it once, write the sha256 of each file."""
     from jpai_agent.vlm import store
 
-    manifest = _done(lambda: store.add(folder, name, bits=bits, license_id=license_id, probe=probe, base=base))
+    manifest = done(lambda: store.add(folder, name, bits=bits, license_id=license_id, probe=probe, base=base))
     _tell(manifest)
     typer.echo(f"use it with: --model {manifest.name}")
 
@@ -41,7 +40,7 @@ def quantize(name: Name, bits: Annotated[int, typer.Option(help="8 or 4.")] = 8,
         store.check(name)
         return store.add(store.models_dir() / name, as_name or f"{name}-int{bits}", bits=bits)
 
-    _tell(_done(work))
+    _tell(done(work))
 
 
 @models_app.command("list")
@@ -49,7 +48,7 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
     """The models that were added."""
     from jpai_agent.vlm import store
 
-    found = _done(store.installed)
+    found = done(store.installed)
     if as_json:
         typer.echo(json.dumps([_facts(manifest) for manifest in found], ensure_ascii=False))
         return
@@ -64,7 +63,7 @@ def verify(name: Name) -> None:
     """Check every file of a model against its manifest. Exit code 3 when one is missing, altered or not listed."""
     from jpai_agent.vlm import store
 
-    manifest = _done(lambda: store.check(name))
+    manifest = done(lambda: store.check(name))
     typer.echo(f"{manifest.name}: {len(manifest.files)} files as listed, sha256 {manifest.sha256[:16]}")
 
 
@@ -73,7 +72,7 @@ def remove(name: Name) -> None:
     """Delete a model that was added."""
     from jpai_agent.vlm import store
 
-    typer.echo(f"removed {_done(lambda: store.remove(name))}")
+    typer.echo(f"removed {done(lambda: store.remove(name))}")
 
 
 def _facts(manifest: Any) -> dict[str, Any]:
@@ -87,12 +86,3 @@ def _tell(manifest: Any) -> None:
     about = f"{manifest.parameters / 1e6:.1f} M parameters, {manifest.bits} bits, license {manifest.license}"
     about += f", points {points}" if points else ""
     typer.echo(f"{manifest.name}  {manifest.card.get('family')}  {about}")
-
-
-def _done(work: Callable[[], Any]) -> Any:
-    from jpai_agent.vlm import VlmError
-
-    try:
-        return work()
-    except VlmError as error:
-        raise refused(str(error), 2 if error.reason_code == "bad_request" else 3) from error

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jpai_agent.refusal import refused
+from jpai_agent.refusal import done, refused
 
 Examples = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of examples that `collect` made and a person reviewed.")]
 Model = Annotated[str, typer.Option(help="Checkpoint: a folder or a name of jpai models; the embedded model when left out.")]
@@ -140,12 +140,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (collect, check, tune, score, merge)
 
 def _done(work: Callable[[], Any]) -> Any:
     """The result, or the command's end with what was wrong."""
-    from jpai_agent.vlm import VlmError
-
     try:
-        return work()
-    except VlmError as error:
-        raise refused(str(error), 2 if error.reason_code in ("bad_request", "plan_error") else 3) from error
+        return done(work)
     except ModuleNotFoundError as error:
         raise refused(f"{error.name} is not installed: .venv/bin/python -m pip install --no-deps -r requirements-train.lock",
                       2) from error

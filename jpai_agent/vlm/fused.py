@@ -21,14 +21,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from jpai_agent.vlm.backend import VlmError
-from jpai_agent.vlm.quantize import ENGINE_ENV, GROUP, Integers, integers
+from jpai_agent.vlm.quantize import ENGINE_ENV, Integers, integers
 
 log = logging.getLogger(__name__)
 
 POSITIONS = 1024  # kept room for at first; doubled when it does not do
-OUTPUT_GROUP = 32
+OUTPUT_GROUP = 128
 TOLERANCE = 0.05  # of what a layer adds; activations are int8 in the graph
-_ROWS_GROUP = 128  # weights of 8 bits to a scale in the graph, where all of a row have the same
+_ROWS_GROUP, _LEAST_GROUP = 128, 32  # weights of 8 bits to a scale in the graph, where all of a row have the same
 _ACTIVATIONS = {"silu": "Silu", "gelu_pytorch_tanh": "Tanh", "gelu": "Erf"}
 _TYPES = {torch.float32: np.float32, torch.int32: np.int32}
 _node = partial(helper.make_node, domain="com.microsoft")
@@ -114,7 +114,7 @@ def layer_parts(layer: Any) -> Parts | None:
     if head_dim % 8 or getattr(attention, "sliding_window", None) is not None:
         return None
     whole: list[Any] = found
-    fits = all(part.values.shape[1] % GROUP == 0 for part in whole) and whole[3].values.shape[1] == whole[0].values.shape[0]
+    fits = not any(part.values.shape[1] % _LEAST_GROUP for part in whole) and whole[3].values.shape[1] == whole[0].values.shape[0]
     alike = len({(part.bits, part.scale.shape[1]) for part in whole[:3]}) == len({part.bits for part in whole}) == 1
     if not (fits and alike):
         return None
@@ -206,7 +206,7 @@ class _Graph:
         scale = torch.cat([part.scale for part in parts]).float().numpy()
         group = columns // scale.shape[1]
         if group not in (16, 32, 64, 128, 256):
-            group = _ROWS_GROUP if columns % _ROWS_GROUP == 0 else GROUP
+            group = _ROWS_GROUP if columns % _ROWS_GROUP == 0 else _LEAST_GROUP
             scale = np.repeat(scale, columns // group, axis=1)
         blob = np.concatenate([_stored(part, group) for part in parts])
         self.add(f"{target}_integers", blob)

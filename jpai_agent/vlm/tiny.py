@@ -21,7 +21,7 @@ from jpai_agent.vlm.processors import LeftOut, frames_only
 from jpai_agent.vlm.prompt import system_text
 
 hf: Any = transformers  # its classes are named by strings, and typed more narrowly than they are used
-WIDTH, SIDE_PX = 32, 32
+WIDTH, SIDE_PX = 64, 32
 WORDS = 900  # of the vocabulary, special tokens apart
 _POSITIONS = 8192
 _PLANS = (
@@ -121,8 +121,8 @@ def _qwen3_vl() -> tuple[Any, Any]:
     tokenizer = byte_level(_QWEN_TOKENS, "<|endoftext|>")
     vision = {"depth": 1, "hidden_size": WIDTH, "intermediate_size": WIDTH, "num_heads": 2, "out_hidden_size": WIDTH,
               "num_position_embeddings": 36, "deepstack_visual_indexes": [0]}
-    rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 10000.0}
-    text = _TEXT | _ends(tokenizer) | {"head_dim": 16, "rope_parameters": rope}
+    rope = {"rope_type": "default", "mrope_section": [8, 4, 4], "mrope_interleaved": True, "rope_theta": 10000.0}
+    text = _TEXT | _ends(tokenizer) | {"head_dim": 32, "rope_parameters": rope}
     config = hf.Qwen3VLConfig(text_config=text, vision_config=vision, **_qwen_like(tokenizer))
     return config, _processor(hf.Qwen3VLProcessor, _qwen_images(), tokenizer, _QWEN_CHAT)
 
@@ -131,10 +131,10 @@ def _qwen3_5() -> tuple[Any, Any]:
     tokenizer = byte_level(_QWEN_TOKENS, "<|endoftext|>")
     vision = {"depth": 1, "hidden_size": WIDTH, "intermediate_size": WIDTH, "num_heads": 2, "out_hidden_size": WIDTH,
               "num_position_embeddings": 36}
-    rope = {"rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True, "rope_theta": 10000.0,
+    rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 10000.0,
             "partial_rotary_factor": 0.5}
     text = _TEXT | _ends(tokenizer) | {
-        "num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"], "head_dim": 16,
+        "num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"], "head_dim": 32,
         "rope_parameters": rope,
         "linear_key_head_dim": 16, "linear_value_head_dim": 16, "linear_num_key_heads": 2, "linear_num_value_heads": 2}
     config = hf.Qwen3_5Config(text_config=text, vision_config=vision, **_qwen_like(tokenizer))
@@ -146,9 +146,9 @@ def _gemma4() -> tuple[Any, Any]:
     tokenizer = byte_fallback(special, "<eos>", image_token="<|image|>", boi_token="<|image>", eoi_token="<image|>",
                               audio_token="<|audio|>", boa_token="<|audio>", eoa_token="<audio|>")
     text = _TEXT | _ends(tokenizer) | {
-        "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "head_dim": 16, "global_head_dim": 16,
+        "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "head_dim": 32, "global_head_dim": 32,
         "vocab_size_per_layer_input": len(tokenizer), "hidden_size_per_layer_input": 8}
-    vision = _SMALL | {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 128}
+    vision = _SMALL | {"num_key_value_heads": 2, "head_dim": 32, "position_embedding_size": 128}
     config = hf.Gemma4Config(text_config=text, vision_config=vision, **_ids(
         tokenizer, image_token_id="<|image|>", boi_token_id="<|image>", eoi_token_id="<image|>", audio_token_id="<|audio|>",
         boa_token_id="<|audio>", eoa_token_index="<audio|>", video_token_id="<|video|>"))
@@ -171,7 +171,7 @@ def _lfm2_vl() -> tuple[Any, Any]:
 
 def _lfm3_vl() -> tuple[Any, Any]:
     tokenizer = byte_level(_QWEN_TOKENS, "<|endoftext|>")
-    text = _TEXT | _ends(tokenizer) | {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"], "head_dim": 16,
+    text = _TEXT | _ends(tokenizer) | {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"], "head_dim": 32,
                                        "model_type": "lfm3"}
     vision = _SMALL | {"num_key_value_heads": 2, "layer_types": ["full_attention"]}
     config = hf.Lfm3VlConfig(text_config=text, vision_config=vision, projector_hidden_size=WIDTH, **_qwen_like(tokenizer))
@@ -205,8 +205,8 @@ def _idefics(config: Any, processor: Any, images: Any) -> tuple[Any, Any]:
 
 def _cosmos() -> tuple[Any, Any]:
     tokenizer = byte_level(_QWEN_TOKENS, "<|endoftext|>")
-    rope = {"rope_type": "default", "mrope_section": [4, 2, 2], "rope_theta": 10000.0}
-    text = _TEXT | _ends(tokenizer) | {"head_dim": 16, "rope_parameters": rope}
+    rope = {"rope_type": "default", "mrope_section": [8, 4, 4], "rope_theta": 10000.0}
+    text = _TEXT | _ends(tokenizer) | {"head_dim": 32, "rope_parameters": rope}
     vision = _SMALL | {"num_patches": 36}
     config = hf.Cosmos3EdgeConfig(text_config=text, vision_config=vision, projector_hidden_size=WIDTH, **_qwen_like(tokenizer))
     images = hf.Cosmos3EdgeImageProcessorPil(size={"shortest_edge": 32 * 32, "longest_edge": 96 * 96})
@@ -236,7 +236,7 @@ def _paligemma() -> tuple[Any, Any]:
     images = hf.SiglipImageProcessorPil(size={"height": SIDE_PX, "width": SIDE_PX})
     images.image_seq_length = 4
     processor = hf.PaliGemmaProcessor(images, tokenizer)
-    text = _TEXT | _ends(tokenizer) | {"model_type": "gemma", "head_dim": 16}
+    text = _TEXT | _ends(tokenizer) | {"model_type": "gemma", "head_dim": 32}
     vision = _SMALL | {"model_type": "siglip_vision_model", "image_size": SIDE_PX, "patch_size": 16}
     config = hf.PaliGemmaConfig(text_config=text, vision_config=vision, projection_dim=WIDTH, hidden_size=WIDTH,
                                 image_token_index=tokenizer.convert_tokens_to_ids("<image>"))

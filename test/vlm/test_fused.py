@@ -12,7 +12,7 @@ from jpai_agent.vlm.fused import FusedLayer, FusedLinear, Step, fuse, in_eight_b
 from jpai_agent.vlm.large import Decoder, Size, bench_large, language_part, serve, weight_bytes
 from jpai_agent.vlm.quantize import Int4Linear, Int8Linear, pack_for_cpu
 
-TINY = Size(width=64, inner=96, layers=2, heads=4, key_heads=2, head_dim=16, words=200)
+TINY = Size(width=64, inner=192, layers=2, heads=4, key_heads=2, head_dim=16, words=200)
 
 
 def logits(model, token, cache):
@@ -99,11 +99,11 @@ def test_the_environment_leaves_all_to_torch(monkeypatch, bits, kind):
 
 def test_weights_that_a_token_reads_are_counted():
     model = language_part(TINY, 4)
-    linear = TINY.layers * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 96)
+    linear = TINY.layers * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 192)
     output = 64 * 200
     fuse(model)
-    # a scale of four bytes for 32 weights
-    assert weight_bytes(model) == linear // 2 + linear // 8 + output + output // 8
+    # a scale of four bytes for 64 weights
+    assert weight_bytes(model) == linear // 2 + linear // 16 + output + output // 16
 
 
 def test_decoding_is_greedy_and_goes_on():

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_NO = """
+# as they are said, one after the other
+NO = """
     いいえ いえ いや いやいや ううん 違う ちがう 違うよ ちがうよ 違うって 違うの 違うなあ 違います ちがいます 違いますよ
     違うんです 違った そうじゃない そうじゃないよ そうじゃなくて そうじゃありません そうではありません そうではなくて じゃない
     じゃなくて それじゃない それじゃなくて それではない それではなくて それではありません
@@ -37,7 +38,7 @@ def _alternatives(words: str) -> str:
     return "|".join(map(re.escape, sorted({_plain(word) for word in words.split()}, key=len, reverse=True)))
 
 
-_ONLY_NO = re.compile(f"(?:{_alternatives(_WITH)})*(?:{_alternatives(_NO)})(?:{_alternatives(_WITH + _NO)})*")
+_ONLY_NO = re.compile(f"(?:{_alternatives(_WITH)})*(?:{_alternatives(NO)})(?:{_alternatives(_WITH + NO)})*")
 
 
 def only_no(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Annotated
 
 import typer
@@ -31,9 +32,11 @@ def data(work: Work = DEFAULT_WORK, sentences: Annotated[int, typer.Option(help=
     """
     from jpai_agent.train.voice.recordings import record
     from jpai_agent.train.voice.sentences import training_sentences
+    from jpai_agent.train.voice.short import short_sentences
     from jpai_agent.train.voice.voices import TRAINING_VOICES, VALIDATION_VOICES
 
     training, validation = training_sentences(seed)
+    training += short_sentences(len(training) // 5, Random(seed))
     record(validation[:512], VALIDATION_VOICES, work / "validation", seed + 1_000_000, jobs)
     shards = record(training[:sentences], TRAINING_VOICES, work / "training", seed, jobs)
     typer.echo(f"{min(len(training), sentences)} sentences in {shards} shards below {work}")

@@ -130,7 +130,7 @@ def chat(world: World = "yard", seed: Seed = 1, model: Model = None, runs: Runs 
         raise refused(str(error), 2) from error
     _with_model(lambda: check_model(model))
     folder = new_run_folder(runs)
-    typer.echo("日本語で話しかけてください。Ctrl-D で終わります。")
+    typer.echo("日本語で話しかけてください。何も入力せずに Enter を押すと時間が進みます。Ctrl-D で終わります。")
     _with_model(lambda: converse(episode, ModelAgents(model), folder, view=view, write=typer.echo))
     typer.echo(f"記録: {folder}")
 

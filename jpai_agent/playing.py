@@ -327,7 +327,7 @@ def print_event(event: Event, write: Callable[[str], None]) -> None:
         verdict = event.verdict
         found = "合格" if verdict.passed else f"不合格 ({verdict.reason})"
         passed = f"{round(verdict.pass_rate * verdict.rollouts)}/{verdict.rollouts}"
-        write(f"{at} 練習   {passed} (下限 {verdict.pass_rate_low:.0%}) {found} ({event.latency_ms:.0f} ms)")
+        write(f"{at} リハーサル {passed} (下限 {verdict.pass_rate_low:.0%}) {found} ({event.latency_ms:.0f} ms)")
     elif isinstance(event, Decided) and event.reason:
         write(f"{at} 判断   {event.decision} ({event.reason})")
     elif isinstance(event, StepStarted):

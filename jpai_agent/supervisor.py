@@ -11,10 +11,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from jpai_agent.graph import Process, default_endpoint, processes
-from jpai_agent.world.paths import STATE_VARIABLE
 
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 5.0
@@ -54,8 +54,13 @@ class Supervisor:
         self._ready_dir = Path(tempfile.mkdtemp(prefix="jpai-ready-"))
         self.environment = environment(domain_id) | {"JPAI_READY_DIR": str(self._ready_dir)}
         if any(process.name == "sim_node" for process in self.graph):
-            # a simulated robot's latch lives as long as its world
-            self.environment[STATE_VARIABLE] = str(self._ready_dir / "state")
+            self.graph = tuple(self._with_a_latch_of_its_own(process) for process in self.graph)
+
+    def _with_a_latch_of_its_own(self, process: Process) -> Process:
+        """A simulated robot's latch lives as long as its world."""
+        if process.name != "gate_node":
+            return process
+        return replace(process, parameters={"state_dir": str(self._ready_dir / "state"), **process.parameters})
 
     def start(self) -> None:
         """Start everything. Raises GraphError naming what could not be started; then nothing is left running."""

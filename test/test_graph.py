@@ -103,6 +103,17 @@ def test_every_node_is_told_the_same_landmarks_with_and_without_a_simulator():
     assert all("landmarks" not in p.parameters for p in processes("street", simulated=False))
 
 
+def test_a_simulated_robots_latch_lives_as_long_as_its_world_and_all_else_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path))
+    supervisor = Supervisor(processes())
+    (gate,) = [process for process in supervisor.graph if process.name == "gate_node"]
+    assert Path(str(gate.parameters["state_dir"])).parent == Path(supervisor.environment["JPAI_READY_DIR"])
+    assert supervisor.environment["JPAI_STATE_DIR"] == str(tmp_path)
+    supervisor.stop()
+    (real,) = [process for process in Supervisor(processes(simulated=False)).graph if process.name == "gate_node"]
+    assert "state_dir" not in real.parameters
+
+
 def test_a_model_server_that_runs_elsewhere_is_asked_and_none_is_started(tmp_path, monkeypatch):
     monkeypatch.setenv("JPAI_STATE_DIR", str(tmp_path))
     graph = {process.name: process for process in processes(model_server="tcp://192.0.2.1:5555")}

@@ -125,7 +125,7 @@ class _Person(Beside):
                 passed = round(verdict.pass_rate * verdict.rollouts)
                 rate = f"{passed}/{verdict.rollouts} (下限 {verdict.pass_rate_low:.0%})"
                 found = f"{rate} 最小すきま {verdict.min_clearance_m:.2f} m"
-                told(f"練習   {found if verdict.rollouts else 'できなかったのでやり直します'}")
+                told(f"リハーサル {found if verdict.rollouts else 'できなかったのでやり直します'}")
             stage = (feedback.stage, feedback.step)
             if shown.get("stage") != stage:
                 shown["stage"] = stage

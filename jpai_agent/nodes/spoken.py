@@ -184,7 +184,7 @@ class SpeakingPerson(Beside):
                     asked = event["text"].startswith(_BEFORE) and event["text"].endswith(_AFTER)
                     told(f"応答   {event['text']}")
                 elif kind == "Rehearsed":
-                    told(f"練習   {event['status']} ({event['latency_ms']:.0f} ms)")
+                    told(f"リハーサル {event['status']} ({event['latency_ms']:.0f} ms)")
                 elif kind == "StepStarted":
                     told(f"実行   手順 {event['step'] + 1}")
                 elif kind == "Finished" and event["turn"] == turn:

@@ -88,7 +88,7 @@ class Verdict:
         """What was found, in Japanese; label: the user's words for what the failed step is about."""
         good = round(self.pass_rate * self.rollouts)
         if self.passed:
-            return f"練習では{self.rollouts}回のうち{good}回うまくいきました。"
+            return f"リハーサルでは{self.rollouts}回のうち{good}回うまくいきました。"
         where = f"{self.failed_step + 1}番目の動作、" if self.failed_step is not None else ""
         return failure(self.reason, label) + f"（{where}{self.rollouts}回のうち{self.rollouts - good}回）"
 

@@ -82,7 +82,7 @@ def test_every_reason_has_its_words(decision, reason):
 def test_a_label_is_named_where_there_is_one():
     assert ask_or_refuse("ask", "not_found", "赤い箱").startswith("赤い箱が見当たりません")
     assert failure("target_lost", "青い服の人") == "青い服の人を見失いました。止まっています。"
-    assert failure("no_path") == "通れる道が見つかりません。"
+    assert failure("no_path") == "行ける道が見つかりません。"
 
 
 @pytest.mark.parametrize("label", [None, "赤い箱"])

@@ -27,8 +27,8 @@ def test_a_verdict_tells_the_bound_of_its_rate() -> None:
 
 
 def test_a_verdict_speaks_japanese() -> None:
-    assert PASSED.in_words() == "練習では32回のうち32回うまくいきました。"
-    found = "練習してみましたが、赤い箱にぶつかりそうなのでやめておきます。（2番目の動作、32回のうち24回）"
+    assert PASSED.in_words() == "リハーサルでは32回のうち32回うまくいきました。"
+    found = "リハーサルしたところ、赤い箱にぶつかりそうなので、やめておきます。（2番目の動作、32回のうち24回）"
     assert FAILED.in_words("赤い箱") == found
 
 

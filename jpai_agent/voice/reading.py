@@ -9,7 +9,7 @@ from collections.abc import Mapping
 # longer than any reply; what a person has the robot say is no longer either
 LONGEST_CHARS = 400
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_NUMBER = r"\d+(?:\.\d+)?"
 # after a number, the longest first; none goes on as a Latin word
 _UNITS: Mapping[str, str] = {
     "km": "キロ", "cm": "センチ", "mm": "ミリ", "m": "メートル", "kg": "キロ", "g": "グラム", "deg": "度", "°C": "度", "℃": "度",
@@ -18,32 +18,48 @@ _UNITS: Mapping[str, str] = {
 }
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 
-# in this order; before a number, a speed and a negative one are told by what comes first
+# two numbers with a hyphen before one of these are a range
+_COUNTED = rf"(?:(?:{_UNIT})(?![A-Za-z])|:\d|平方|メートル|センチ|キロ|秒|分|時|日|週|度|個|人|台|本|枚|回|歩)"
+_SPEED = rf"((?:(?:マイナス)?{_NUMBER}から)?(?:マイナス)?{_NUMBER})"
+
+# in this order: a range and a sign are told by what stands before them, which later patterns put into words
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), words) for pattern, words in (
     # thousands
     (r"(?<=\d),(?=\d{3}(?!\d))", ""),
-    # speeds
-    (rf"(?:時速)?{_NUMBER}\s*km/h", r"時速\1キロ"),
-    (rf"(?:秒速)?{_NUMBER}\s*m/s", r"秒速\1メートル"),
-    # clock times and fractions, which 3 of 5 things are not
-    (r"(?<!\d)([01]?\d|2[0-3]):00(?!\d)", r"\1時"),
-    (r"(?<!\d)([01]?\d|2[0-3]):0?(\d{1,2})(?!\d)", r"\1時\2分"),
-    (r"(?<![\d/])(\d+)/(\d+)(?![\d/])", r"\2分の\1"),
-    # from one to another: signs of a range, of minus and of plus
-    (rf"(?<=\d)\s*({_UNIT})?\s*[~〜～]\s*(?=\d)", r"\1から"),
-    (r"(?<![\w.)])[-−–]\s*(?=\d)", "マイナス"),
+    (r"(?<![A-Za-z])m2(?![\dA-Za-z])", "平方メートル"),
+    (r"(?<!\d)(\d{4})[-/]0?(\d{1,2})[-/]0?(\d{1,2})(?!\d)", r"\1年\2月\3日"),
+    # from one to another; a hyphen between other numbers joins the parts of a name
+    (rf"(?<=\d)\s*({_UNIT})?\s*[~〜～]\s*(?=[-−–]?\d)", r"\1から"),
+    (rf"(?<=\d)({_UNIT})?[-−–](?={_NUMBER}\s*{_COUNTED})", r"\1から"),
+    (r"(?<=\d)[-−–](?=\d)", "の"),
+    (r"(?:(?<![\w.)])|(?<=[ぁ-ん]))[-−–]\s*(?=\d)", "マイナス"),
     (r"(?<![\w.)])\+\s*(?=\d)", "プラス"),
     (r"±\s*(?=\d)", "プラスマイナス"),
+    # speeds
+    (rf"(?:時速)?{_SPEED}\s*km/h", r"時速\1キロ"),
+    (rf"(?:秒速)?{_SPEED}\s*m/s", r"秒速\1メートル"),
+    # clock times, ratios and fractions, which 3 of 5 things are not
+    (r"(?<!\d)([01]?\d|2[0-3]):00(?!\d)", r"\1時"),
+    (r"(?<!\d)([01]?\d|2[0-3]):(?=\d\d(?!\d))0?(\d{1,2})", r"\1時\2分"),
+    (r"(?<=\d):(?=\d)", "対"),
+    (r"(?<![\d/])(\d+)/(\d+)(?![\d/])", r"\2分の\1"),
     (rf"(?<=\d)({_UNIT})?\s*[×xX]\s*(?=\d)", r"\1かける"),
     (r"(?:#|No\.?|№)\s*(\d+)", r"\1番"),
 ))
-_WITH_UNIT = re.compile(rf"{_NUMBER}\s*({_UNIT})(?![A-Za-z])")
+# the letter of a shelf, which the dictionary too takes for a unit
+_LETTERS: Mapping[str, str] = {"A": "エー", "F": "エフ", "V": "ブイ", "W": "ダブリュー", "g": "ジー", "h": "エイチ"}
+_LETTERED = re.compile(rf"(棚の\d+|\d(?=.の?[番棚]|Aの))([{''.join(_LETTERS)}])(?![A-Za-z])")
+_WITH_UNIT = re.compile(rf"({_NUMBER})\s*({_UNIT})(?![A-Za-z])")
 
 # what the synthesiser's dictionary reads in another way than the robot means it
 _READINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), words) for pattern, words in (
     (r"[UＵ]ターン", "ユーターン"),
     (r"次(?=[右左])", "つぎ"),
     (r"(?<=の)角(?!度)", "かど"),
+    (r"(?<=の)後(?=[をに])", "あと"),
+    (r"建屋", "たてや"),
+    (r"荷(?:捌|さば)き場", "にさばきば"),
+    (r"(?i:lidar)", "ライダー"),
     (r"何と(?=お?[伝言申])", "なんと"),
     (r"何て", "なんて"),
     # of a place that is closed; what cannot be put in is not told of
@@ -80,6 +96,7 @@ def reading(text: str, names: Mapping[str, str] | None = None) -> str:
         text = text.replace(unicodedata.normalize("NFKC", word), (names or {})[word])
     for pattern, words in _PATTERNS:
         text = pattern.sub(words, text)
+    text = _LETTERED.sub(lambda found: found[1] + _LETTERS[found[2]], text)
     text = _WITH_UNIT.sub(lambda found: found[1] + _UNITS[found[2]], text)
     for pattern, words in _READINGS:
         text = pattern.sub(words, text)

@@ -27,7 +27,8 @@ LOST_AFTER_S = 2.0
 _CROSSINGS, _PASSES = 16, 0.92
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _NO_LENGTH = (0, 0xFFFFFFFF)
-
+# the microphones and loudspeakers that are open in this process
+STREAMS: set[object] = set()
 
 INSTALL = "./jpai voice installs it, or pip install --no-deps -r requirements-voice.lock"
 
@@ -277,12 +278,10 @@ class MicrophoneSource:
         Raises AudioError where there is none, or where the voice extra is not installed.
         """
         sounddevice = portaudio()
-        # PortAudio knows the devices that were there when it began; one that came later, or again, it must be told to look for
-        sounddevice._terminate()
-        sounddevice._initialize()
         which: int | str | None = int(device) if device.isdigit() else device or None
         self._pieces: queue.SimpleQueue[Samples | None] = queue.SimpleQueue()
         try:
+            look_again(sounddevice)
             rate_hz = _rate_of(sounddevice, which)
             self._blocks = Blocks(rate_hz)
             self._stream = sounddevice.InputStream(samplerate=rate_hz, channels=1, dtype="float32", device=which,
@@ -292,6 +291,7 @@ class MicrophoneSource:
         except (sounddevice.PortAudioError, ValueError) as error:
             raise AudioError(f"no microphone{f' {device!r}' if device else ''}: {error}") from error
         self._closed = False
+        STREAMS.add(self)
 
     def _take(self, data: NDArray[np.float32], frames: int, at: Any, status: Any) -> None:
         self._pieces.put(data[:, 0].copy())
@@ -312,8 +312,11 @@ class MicrophoneSource:
 
     def close(self) -> None:
         """As of any source."""
+        if self._closed:
+            return
         self._closed = True
         self._stream.close(ignore_errors=True)
+        STREAMS.discard(self)
         self._pieces.put(None)
 
 
@@ -326,6 +329,16 @@ def portaudio() -> Any:
     except OSError as error:
         raise AudioError(f"PortAudio is not installed ({error}): sudo apt-get install libportaudio2") from error
     return sounddevice
+
+
+def look_again(sounddevice: Any) -> None:
+    """Have PortAudio look for devices: it knows those that were there when it began. Raises PortAudioError.
+
+    Not while a stream of this process is open: that would end with it.
+    """
+    if not STREAMS:
+        sounddevice._terminate()
+        sounddevice._initialize()
 
 
 def _rate_of(sounddevice: Any, device: int | str | None) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jpai_agent.voice.audio import AudioError, Samples, portaudio, write_wav
+from jpai_agent.voice.audio import STREAMS, AudioError, Samples, look_again, portaudio, write_wav
 from jpai_agent.voice.synthesis import RATE_HZ
 
 # the device is given so many blocks a second, and looks for a stop before each
@@ -126,6 +126,7 @@ class DeviceSpeaker:
         self._played = 0
         self._fault = ""
         try:
+            look_again(sounddevice)
             self._rate_hz = _rate_of(sounddevice, which)
             self._converted = _converter(self._rate_hz)
             self._stream = sounddevice.OutputStream(samplerate=self._rate_hz, channels=1, dtype="float32", device=which,
@@ -134,6 +135,7 @@ class DeviceSpeaker:
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
             raise AudioError(f"no loudspeaker{f' {device!r}' if device else ''}: {error}") from error
+        STREAMS.add(self)
 
     def play(self, pieces: Iterable[Samples], begun: Callable[[], None] = lambda: None) -> Played:
         """As of any speaker."""
@@ -207,6 +209,7 @@ class DeviceSpeaker:
         """As of any speaker."""
         self._closed = True
         self._stream.close(ignore_errors=True)
+        STREAMS.discard(self)
         self._silent.set()
 
 

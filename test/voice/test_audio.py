@@ -14,6 +14,7 @@ from jpai_agent.voice.audio import (
     BLOCK_S,
     BLOCK_SAMPLES,
     RATE_HZ,
+    STREAMS,
     AudioError,
     Blocks,
     MicrophoneSource,
@@ -166,12 +167,13 @@ class FakePortAudio(types.ModuleType):
         super().__init__("sounddevice")
         self.rate_hz, self.there = rate_hz, there
         self.stream: types.SimpleNamespace | None = None
+        self.done: list[str] = []
 
     def _terminate(self) -> None:
-        """Nothing is held."""
+        self.done.append("terminate")
 
     def _initialize(self) -> None:
-        """Every device is known."""
+        self.done.append("initialize")
 
     def check_input_settings(self, *, samplerate: int, **_: object) -> None:
         if not self.there or samplerate != self.rate_hz:
@@ -185,12 +187,14 @@ class FakePortAudio(types.ModuleType):
     def InputStream(self, *, samplerate: int, callback, finished_callback, **_: object) -> types.SimpleNamespace:
         assert samplerate == self.rate_hz
         self.stream = types.SimpleNamespace(hear=lambda x: callback(x[:, None], len(x), None, None), unplug=finished_callback,
-                                            start=lambda: None, close=lambda **_: None)
+                                            start=lambda: None, close=lambda **_: self.done.append("close"))
         return self.stream
 
 
 @pytest.fixture
 def portaudio(monkeypatch):
+    STREAMS.clear()
+
     def there(**options) -> FakePortAudio:
         monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(**options))
         return sys.modules["sounddevice"]
@@ -219,6 +223,17 @@ def test_a_microphone_that_is_unplugged_is_lost(portaudio) -> None:
     next(blocks)
     with pytest.raises(AudioError, match="no longer gives sound"):
         next(blocks)
+    source.close()
+    assert device.done == ["terminate", "initialize", "close"]
+
+
+def test_devices_are_looked_for_again_only_while_no_stream_is_open(portaudio) -> None:
+    device = portaudio()
+    first, second = MicrophoneSource(), MicrophoneSource()
+    first.close()
+    second.close()
+    MicrophoneSource()
+    assert device.done == ["terminate", "initialize", "close", "close", "terminate", "initialize"]
 
 
 def test_where_there_is_no_microphone_that_is_said(portaudio) -> None:

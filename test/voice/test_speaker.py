@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jpai_agent.voice import speaker
-from jpai_agent.voice.audio import AudioError, Samples, read_wav
+from jpai_agent.voice.audio import STREAMS, AudioError, Samples, read_wav
 from jpai_agent.voice.speaker import DeviceSpeaker, FileSpeaker, Played, open_speaker
 from jpai_agent.voice.synthesis import RATE_HZ
 
@@ -33,6 +33,13 @@ class FakePortAudio:
         self.rate_hz, self.there = rate_hz, there
         self.stream: Any = None
         self.taken: list[np.ndarray] = []
+        self.plugged_in = there
+
+    def _terminate(self) -> None:
+        self.there = False
+
+    def _initialize(self) -> None:
+        self.there = self.plugged_in
 
     def check_output_settings(self, *, samplerate: int, **given: Any) -> None:
         if not self.there:
@@ -58,6 +65,11 @@ class FakePortAudio:
     @property
     def heard(self) -> np.ndarray:
         return np.concatenate(self.taken)
+
+
+@pytest.fixture(autouse=True)
+def none_open() -> None:
+    STREAMS.clear()
 
 
 @pytest.fixture
@@ -166,6 +178,18 @@ def test_without_a_loudspeaker_files_are_written_and_it_says_why(monkeypatch: py
     mouth, why = open_speaker("", tmp_path)
     assert isinstance(mouth, FileSpeaker)
     assert "no loudspeaker: Error querying device" in why
+
+
+def test_a_loudspeaker_that_comes_later_or_again_is_found(device: FakePortAudio, tmp_path: Path) -> None:
+    device.there = device.plugged_in = False
+    assert open_speaker("", tmp_path)[1]
+    device.plugged_in = True
+    mouth, why = open_speaker("", tmp_path)
+    assert isinstance(mouth, DeviceSpeaker) and not why
+    # PortAudio, begun anew, would end the stream that is open
+    device.plugged_in = False
+    DeviceSpeaker()
+    mouth.close()
 
 
 def test_a_file_has_what_was_said_and_takes_as_long(tmp_path: Path) -> None:

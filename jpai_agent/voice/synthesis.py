@@ -91,7 +91,8 @@ class Synthesiser:
         return self._openjtalk.synthesize(labels, self.manner.speed, self.manner.half_tones)[0]
 
     def _at_volume(self, sound: np.ndarray, gain: float | np.ndarray) -> Samples:
-        level = sound * (gain * self.manner.volume)
+        # hundreds of like sounds in a row burst the engine's filter
+        level = np.nan_to_num(sound * (gain * self.manner.volume), posinf=0.0, neginf=0.0)
         over = np.maximum(np.abs(level) - _KNEE, 0.0)
         rounded = _KNEE + (1.0 - _KNEE) * np.tanh(over / (1.0 - _KNEE))
         return np.where(over > 0.0, np.sign(level) * rounded, level).astype(np.float32)

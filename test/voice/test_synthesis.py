@@ -71,6 +71,12 @@ def test_the_same_words_are_the_same_sound(usual: Synthesiser) -> None:
     assert np.array_equal(usual.speech(SHORT[2]), usual.speech(SHORT[2]))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_sounds_that_burst_the_engine_s_filter_are_still_samples(usual: Synthesiser) -> None:
+    sound = usual.speech("ア" * 400)
+    assert len(sound) and np.isfinite(sound).all() and np.abs(sound).max() <= 1.0
+
+
 def test_what_has_no_sound_gives_none(usual: Synthesiser) -> None:
     assert len(usual.speech("…。★")) == 0
     assert usual.kana("…") == ""

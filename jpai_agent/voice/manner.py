@@ -36,6 +36,8 @@ class Manner:
 
     def __post_init__(self) -> None:
         check_numbers(self, _RANGES, "speech")
+        if type(self.device) is int:
+            object.__setattr__(self, "device", str(self.device))
         if not isinstance(self.device, str):
             raise ValueError(f"device of speech must be a text, not {self.device!r}")
         if not isinstance(self.readings, Mapping):

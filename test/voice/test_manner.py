@@ -21,7 +21,7 @@ def test_what_is_given_takes_the_place_of_what_the_file_says(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("text", "named"), [
     ("volume: 3", "volume of speech must be a number from 0 to 2, not 3"), ("speed: fast", "'fast'"), ("speed: .nan", "nan"),
-    ("speed: true", "True"), ("half_tones: -13", "-13"), ("device: 3", "device of speech"),
+    ("speed: true", "True"), ("half_tones: -13", "-13"), ("device: true", "device of speech"),
     ("readings: [a]", "readings of speech"), ("readings: {角田: tsunoda}", "'角田': 'tsunoda'"),
     ("loudness: 1", "unknown: loudness; known: volume"), ("- 1", "names with values"), ("volume: [", "while parsing"),
 ])
@@ -31,6 +31,10 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, text: str, named: 
     with pytest.raises(ValueError, match=r"speech\.yaml") as refused:
         load_manner(file)
     assert named in str(refused.value)
+
+
+def test_a_loudspeaker_is_named_by_its_number_too() -> None:
+    assert Manner(device=3) == Manner(device="3")  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

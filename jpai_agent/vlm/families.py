@@ -52,7 +52,8 @@ _QWEN_STOP = ("<|im_end|>", "<|endoftext|>")
 FAMILIES: tuple[Family, ...] = (
     Family("Qwen3-VL", ("qwen3_vl", "qwen3_vl_moe"), stop=_QWEN_STOP, transformers="4.57"),
     Family("Qwen3.5", ("qwen3_5", "qwen3_5_moe"), stop=_QWEN_STOP, transformers="5.2"),
-    Family("Qwen2.5-VL", ("qwen2_5_vl", "qwen2_vl"), "abs_px", stop=_QWEN_STOP, transformers="4.49"),
+    Family("Qwen2.5-VL", ("qwen2_5_vl",), "abs_px", stop=_QWEN_STOP, transformers="4.49"),
+    Family("Qwen2-VL", ("qwen2_vl",), stop=_QWEN_STOP, transformers="4.45"),
     Family("Gemma 4", ("gemma4", "gemma4_unified"), "yx1000", stop=("<turn|>",), transformers="5.5"),
     Family("Gemma 3", ("gemma3", "gemma3n"), "yx1000", documented=False, stop=("<end_of_turn>",), transformers="4.53"),
     # its image processor is written for torchvision alone

@@ -234,29 +234,31 @@ class _Network(httpcore2.NetworkBackend):
         """The endpoint's stream. Raises HttpError for any other host, and when nobody answers there."""
         if (host, port) != (self._endpoint.host, self._endpoint.port):
             raise HttpError("policy", f"{host}:{port} is not the endpoint")
-        why = "its name has no address"
-        for family, address in _addresses(host, port, self._call):
+        failed = HttpError("unreachable", "no connection: its name has no address")
+        addresses = _addresses(host, port, self._call)
+        for index, (family, address) in enumerate(addresses):
             if loopback(host) and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
                 raise HttpError("policy", f"{host} is {address[0]} and not this machine")
             sock = socket.socket(family, socket.SOCK_STREAM)
             try:
                 self._call.hold(sock)
-                sock.settimeout(self._call.left_s())
+                # a deaf one leaves time for those that are still to try
+                sock.settimeout(self._call.left_s() / (len(addresses) - index))
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._call.connected = True
                 return _Bytes(sock, self._call)
-            except TimeoutError as error:
+            except TimeoutError:
                 sock.close()
-                raise HttpError("timeout", "nobody took the connection in time") from error
+                failed = HttpError("timeout", "nobody took the connection in time")
             except OSError as error:
                 sock.close()
-                why = error.strerror or str(error)
+                failed = HttpError("unreachable", f"no connection: {error.strerror or error}")
             except HttpError:
                 sock.close()
                 raise
         self._call.left_s()
-        raise HttpError("unreachable", f"no connection: {why}")
+        raise failed
 
 
 class _Bytes(httpcore2.NetworkStream):

@@ -229,6 +229,30 @@ def test_a_name_of_this_machine_that_leads_elsewhere_is_not_followed(tmp_path: P
         Office(tmp_path, "http://localhost/v1").ask(within_s=0.5)
 
 
+def test_a_deaf_address_leaves_time_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at(*hosts: str) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, server.port)) for host in hosts]
+
+    class Socket(socket.socket):
+        def connect(self, address: Any) -> None:
+            if address[0] == "127.0.0.2":
+                waited.append(self.gettimeout())
+                raise TimeoutError("timed out")
+            super().connect(address)
+
+    waited: list[float | None] = []
+    monkeypatch.setattr(socket, "socket", Socket)
+    with Server(answers) as server:
+        office = Office(tmp_path, f"http://localhost:{server.port}/v1")
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: at("127.0.0.2", "127.0.0.1"))
+        assert office.ask(within_s=20.0) == b'{"well":true}'
+        assert waited[0] is not None and 5.0 < waited[0] <= 10.0
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: at("127.0.0.2", "127.0.0.2"))
+        with pytest.raises(HttpError, match="nobody took the connection") as caught:
+            office.ask()
+    assert caught.value.kind == "timeout"
+
+
 def test_nobody_there_is_an_error_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -24,6 +24,7 @@ from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.http import Call, HttpClient, HttpError
 from jpai_agent.vlm.outgoing import coarse, data_url, even
+from jpai_agent.vlm.patience import check_patience, left_s
 from jpai_agent.vlm.prompt import messages
 
 PATH = "/chat/completions"
@@ -70,13 +71,14 @@ class EndpointBackend:
         """
         request.check()
         begin = time.perf_counter()
-        call = Call(min(self.endpoint.deadline_s, deadline_s or self.endpoint.deadline_s))
+        call = Call(min(self.endpoint.deadline_s, deadline_s or self.endpoint.deadline_s, left_s()))
         shown = self._shown(request)
         body, classes = self._body(shown)
         prepared = time.perf_counter()
         with self._lock:
             self._calls.add(call)
         try:
+            check_patience()
             with self._client.post(self.name, PATH, body, classes, call) as response:
                 text, usage, first_s, about = _read(response)
                 confidence, probability = _sureness(about) if self._own else (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class Patience:
 
 
 class _Here(threading.local):
-    patience: Patience | None = None
+    waits: tuple[Patience, ...] = ()
 
 
 _here = _Here()
@@ -34,15 +35,21 @@ _here = _Here()
 
 @contextmanager
 def waiting(patience: Patience) -> Iterator[None]:
-    """Somebody waits so long for what this thread does within the `with`."""
-    _here.patience = patience
+    """Somebody waits so long for what this thread does within the `with`; whoever waited before goes on to."""
+    before = _here.waits
+    _here.waits = (*before, patience)
     try:
         yield
     finally:
-        _here.patience = None
+        _here.waits = before
 
 
 def check_patience() -> None:
     """Raise VlmError("model_timeout") when nobody waits any more for what this thread does; where none has said so, never."""
-    if _here.patience is not None:
-        _here.patience.check()
+    for patience in _here.waits:
+        patience.check()
+
+
+def left_s() -> float:
+    """Seconds until nobody waits any more for what this thread does; inf where none has said so."""
+    return min((patience.deadline - time.monotonic() for patience in _here.waits), default=math.inf)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmBackend, VlmError
 from jpai_agent.vlm.http import HttpError, Note
 from jpai_agent.vlm.openai_backend import EndpointBackend
+from jpai_agent.vlm.patience import Patience, check_patience, left_s, waiting
 from jpai_agent.vlm.policy import TRUST, Policy
 
 log = logging.getLogger(__name__)
@@ -70,29 +71,35 @@ class Router:
         self._lock = threading.Lock()
 
     def plan(self, request: PlanRequest) -> PlanAnswer:
-        """The answer of the first place that has one. Raises the VlmError of the last that was asked."""
+        """The answer of the first place that has one. Raises VlmError: the last one's that was asked, or called off."""
         request.check()
-        begin = self._clock()
+        begin, within_s = self._clock(), min(self._policy.deadline_s, left_s())
         route = self.route()
         log.info("%s", route)
         failed: VlmError | None = None
-        for name in route.order:
-            left = self._policy.deadline_s - (self._clock() - begin)
-            if name != LOCAL and self._local is not None:
-                left -= self._needed(LOCAL)
-            if left < (needed := self._needed(name)):
-                failed = failed or VlmError("model_timeout", f"{name} would take {needed:.1f} s, there are {left:.1f} s")
-                log.warning("%s is not asked: it would take %.1f s, %.1f s are left", name, needed, left)
-                continue
-            try:
-                answer = self._ask(name, request, left)
-                self._note("route", asked=name, why=str(route), after=str(failed or ""))
-                return answer
-            except VlmError as error:
-                log.warning("%s: %s", name, error)
-                failed = error
-        self._note("route", asked=None, why=str(route), after=str(failed or ""))
-        raise failed or VlmError("policy", f"nobody may be asked: {route}")
+        asked: str | None = None
+        try:
+            for name in route.order:
+                check_patience()
+                left = within_s - (self._clock() - begin)
+                if name != LOCAL and self._local is not None:
+                    left -= self._needed(LOCAL)
+                if left < (needed := self._needed(name)):
+                    failed = failed or VlmError("model_timeout", f"{name} would take {needed:.1f} s, there are {left:.1f} s")
+                    log.warning("%s is not asked: it would take %.1f s, %.1f s are left", name, needed, left)
+                    continue
+                try:
+                    answer = self._ask(name, request, left)
+                    asked = name
+                    return answer
+                except VlmError as error:
+                    log.warning("%s: %s", name, error)
+                    failed = error
+                    if _called_off(error):
+                        raise
+            raise failed or VlmError("policy", f"nobody may be asked: {route}")
+        finally:
+            self._note("route", asked=asked, why=str(route), after=str(failed or ""))
 
     def warm(self, request: PlanRequest) -> None:
         """Warm the model of this machine; others are not told of it."""
@@ -139,7 +146,8 @@ class Router:
         try:
             if name == LOCAL:
                 assert self._local is not None
-                answer = self._local.plan(request)
+                with waiting(Patience(time.monotonic() + left_s)):
+                    answer = self._local.plan(request)
             else:
                 answer = self._endpoints[name].plan(request, left_s)
         except VlmError as error:
@@ -151,7 +159,8 @@ class Router:
     def _failed(self, name: str, error: VlmError) -> None:
         cause = error.__cause__
         asked = cause.retry_after_s if isinstance(cause, HttpError) else None
-        if isinstance(cause, HttpError) and cause.kind == "cancelled":
+        # without a cause nobody was asked, for want of patience
+        if cause is None or _called_off(error):
             return
         with self._lock:
             state = self._states[name]
@@ -190,3 +199,7 @@ class Router:
         """Seconds that a place is expected to take."""
         known = self._states[name].expected_s
         return known if known is not None else (LOCAL_S if name == LOCAL else AT_LEAST_S)
+
+
+def _called_off(error: VlmError) -> bool:
+    return isinstance(error.__cause__, HttpError) and error.__cause__.kind == "cancelled"

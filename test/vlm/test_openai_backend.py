@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jpai_agent.vlm.codecs import CODECS
 from jpai_agent.vlm.http import ANSWER_MAX_BYTES, HttpClient
 from jpai_agent.vlm.openai_backend import EndpointBackend
 from jpai_agent.vlm.outgoing import coarse, data_url
+from jpai_agent.vlm.patience import Patience, waiting
 from jpai_agent.vlm.policy import load_policy
 
 
@@ -84,6 +86,22 @@ def test_what_is_not_allowed_is_not_in_the_request(
     assert sum(classes.values()) == len(server.seen[0].body)
     assert (classes["maps"] > 0, classes.get("faces", 0) > 0) == (maps, "faces" in allow)
     assert (classes.get("frames", 0) > 0) == (blur == "coarse")
+
+
+def test_nothing_leaves_once_nobody_waits_and_the_call_lasts_no_longer(tmp_path: Path, request_: PlanRequest) -> None:
+    notes = Notes()
+    with Server(Exchange.stay) as server:
+        with pytest.raises(VlmError, match="deadline"), waiting(Patience(0.0)):
+            backend(tmp_path, server.port, notes=notes).plan(request_)
+        called_off = Patience(time.monotonic() + 60.0)
+        called_off.called_off = True
+        with pytest.raises(VlmError, match="called off"), waiting(called_off):
+            backend(tmp_path, server.port, notes=notes).plan(request_)
+        assert server.taken == 0 and not notes.records
+        began_s = time.monotonic()
+        with pytest.raises(VlmError) as caught, waiting(Patience(began_s + 0.5)):
+            backend(tmp_path, server.port, notes=notes).plan(request_)
+    assert caught.value.reason_code == "model_timeout" and time.monotonic() - began_s < 10.0
 
 
 def plate(digits: str) -> np.ndarray:

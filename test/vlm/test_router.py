@@ -1,5 +1,7 @@
 """The router asks the cheapest place that is well and in time, says why, and never goes anywhere less trusted after a failure."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from endpoints import PLAN, Authority, Notes, entry, write_policy
 from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError, load_backend
 from jpai_agent.vlm.http import HttpClient, HttpError
 from jpai_agent.vlm.openai_backend import EndpointBackend
+from jpai_agent.vlm.patience import Patience, check_patience, left_s, waiting
 from jpai_agent.vlm.policy import Policy, load_policy
 from jpai_agent.vlm.router import LOCAL, REST_S, Router
 
@@ -32,6 +35,7 @@ class World:
             name: entry(f"https://{name}.example/v1", **(pinned | change)) for name, change in endpoints.items()}))
         self.now_s, self.asked = 100.0, []
         self.fails: dict[str, str] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
         self.takes_s: dict[str, float] = {LOCAL: 0.3}
         self.notes = Notes()
         places = [self._place(name) for name in endpoints]
@@ -54,6 +58,7 @@ class World:
 
     def _plan(self, name: str, deadline_s: float | None) -> PlanAnswer:
         self.asked.append(name)
+        self.meanwhile()
         takes_s = self.takes_s.get(name, 0.5)
         may_s = takes_s if deadline_s is None else min(deadline_s, self.policy.endpoints[name].deadline_s)
         self.now_s += min(takes_s, may_s)
@@ -114,8 +119,70 @@ def test_a_server_that_says_when_to_come_again_is_left_alone_until_then(tmp_path
 def test_what_was_called_off_is_no_failure(tmp_path: Path) -> None:
     world = World(tmp_path, office={})
     world.fails["office"] = "cancelled"
-    world.ask()
-    assert world.router.route().order == ("office", LOCAL)
+    with pytest.raises(VlmError, match="cancelled"):
+        world.ask()
+    # and nobody else is told of what nobody waits for
+    assert world.asked == ["office"] and world.router.route().order == ("office", LOCAL)
+    (record,) = world.notes.of("route")
+    assert (record["asked"], record["after"]) == (None, "cancelled")
+
+
+def test_what_is_called_off_while_one_fails_goes_to_nobody_else(tmp_path: Path) -> None:
+    world = World(tmp_path, first={}, second=PRICED(1.0))
+    world.fails["first"] = "down"
+    patience = Patience(time.monotonic() + 60.0)
+    world.meanwhile = lambda: setattr(patience, "called_off", True)
+    with pytest.raises(VlmError, match="called off"), waiting(patience):
+        world.ask()
+    assert world.asked == ["first"]
+    with pytest.raises(VlmError, match="deadline"), waiting(Patience(0.0)):
+        world.ask()
+    assert world.asked == ["first"]
+
+
+def test_whoever_waits_less_long_than_the_policy_is_kept_to_it(tmp_path: Path) -> None:
+    world = World(tmp_path, first={}, second=PRICED(1.0))
+    world.takes_s |= {"first": 1.0, LOCAL: 0.5}
+    with waiting(Patience(time.monotonic() + 0.9)):
+        assert world.ask() == LOCAL
+    assert world.asked == ["first", LOCAL] and world.now_s <= 100.9 + 1e-6
+
+
+def test_a_place_that_was_not_asked_for_want_of_patience_does_not_rest(tmp_path: Path) -> None:
+    world = World(tmp_path, office={})
+    patience = Patience(time.monotonic() + 60.0)
+    office = EndpointBackend(HttpClient(world.policy, world.notes), "office")
+    router = Router(world.policy, [office], None, world.notes)
+
+    def shown(request: PlanRequest) -> PlanRequest:
+        patience.called_off = True
+        return request
+
+    office._shown = shown  # type: ignore[method-assign]
+    with pytest.raises(VlmError, match="called off"), waiting(patience):
+        router.plan(PlanRequest("進んで", {"front": GRAIN}))
+    assert router.route().order == ("office",) and not world.notes.of("send")
+
+
+def test_the_model_here_is_held_to_the_deadline_of_a_plan_too(tmp_path: Path) -> None:
+    world = World(tmp_path, office={})
+    world.fails["office"] = "down"
+    left: list[float] = []
+    world.meanwhile = lambda: left.append(left_s())
+    began_s = time.monotonic()
+    assert world.ask() == LOCAL
+    # the endpoint took half a second of the test's clock
+    assert left[0] == math.inf
+    assert 0.0 <= world.policy.deadline_s - 0.5 - left[1] <= time.monotonic() - began_s + 1e-6
+    patience = Patience(time.monotonic() + 60.0)
+
+    def decode() -> None:
+        patience.called_off = True
+        check_patience()
+
+    world.meanwhile = decode
+    with pytest.raises(VlmError, match="called off"), waiting(patience):
+        world.ask()
 
 
 @pytest.mark.parametrize("fault", ["down", "timeout", "busy"])

@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import numpy as np
 
-from jpai_agent.plan import PlanError, SkillSpec, json_schema, parse_plan
+from jpai_agent.plan import PlanError, SkillSpec, Target, json_schema, parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.http import Call, HttpClient, HttpError
@@ -118,7 +118,8 @@ class EndpointBackend:
 
     def _shown(self, request: PlanRequest) -> PlanRequest:
         """What of a request the endpoint is told."""
-        images = dict(request.images) if self.endpoint.frames != "none" else {}
+        request = self._limited(request, "maps" in self.endpoint.allow, self.endpoint.frames != "none")
+        images = dict(request.images)
         if self.endpoint.frames == "coarse":
             images = {camera: coarse(image) for camera, image in images.items()}
         if self._codec.name == "abs_px":
@@ -126,16 +127,42 @@ class EndpointBackend:
         told = request.dialogue
         if images:
             told = tuple(replace(turn, answer=self._codec.unwrite(turn.answer, _size_px(images))) for turn in told)
-        return replace(request, images=images, places=request.places if "maps" in self.endpoint.allow else {}, dialogue=told)
+        return replace(request, images=images, dialogue=told)
+
+    def _limited(self, request: PlanRequest, maps: bool, frames: bool) -> PlanRequest:
+        """The request without what is of maps or of frames, where that is not wanted; earlier answers have some of both."""
+        if maps and frames:
+            return request
+
+        def kept(argument: Any) -> Any:
+            if not isinstance(argument, Target):
+                return argument
+            seen = (argument.camera, argument.point) if frames else (None, None)
+            return Target(argument.label, *seen, argument.place if maps else None)
+
+        def bare(answer: str) -> str:
+            try:
+                plan = parse_plan(answer, self._skills(request.robot), cameras=tuple(request.images))
+                steps = tuple(replace(step, args={name: kept(value) for name, value in step.args.items()}) for step in plan.steps)
+            except ValueError:  # no plan, or nothing is left of a target
+                return ""
+            # a reply names places and what was seen
+            return replace(plan, steps=steps, reply=None).to_json()
+
+        return replace(request, images=request.images if frames else {}, places=request.places if maps else {},
+                       dialogue=tuple(replace(turn, answer=bare(turn.answer)) for turn in request.dialogue))
 
     def _body(self, request: PlanRequest) -> tuple[bytes, dict[str, int]]:
         """The request's JSON, and its bytes by data class."""
         urls = [data_url(image, self._own) for image in request.images.values()]
-        body, bare = self._json(request, urls), self._json(replace(request, places={}), urls)
+        unmapped = self._limited(request, maps=False, frames=True)
+        unseen = replace(self._limited(request, maps=False, frames=False), images=request.images)
+        body, mapless, bare = (self._json(each, urls) for each in (request, unmapped, unseen))
         said = sum(_size(turn["content"]) for turn in bare["messages"][:-1]) + _size(bare["messages"][-1]["content"][-1]["text"])
-        data = _bytes(body)
+        data, rest = _bytes(body), len(_bytes(mapless))
+        points = max(0, rest - len(_bytes(bare)))
         seen = "faces" if self.endpoint.frames == "clear" else "frames"
-        return data, {"text": said, "maps": max(0, len(data) - len(_bytes(bare))), seen: sum(map(len, urls))}
+        return data, {"text": said, "maps": max(0, len(data) - rest), seen: sum(map(len, urls)) + points}
 
     def _json(self, request: PlanRequest, urls: Sequence[str]) -> dict[str, Any]:
         skills = self._skills(request.robot)

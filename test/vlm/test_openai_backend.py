@@ -88,6 +88,35 @@ def test_what_is_not_allowed_is_not_in_the_request(
     assert (classes.get("frames", 0) > 0) == (blur == "coarse")
 
 
+EARLIER = ('{"decision":"act","steps":[{"skill":"go_to","target":{"label":"台所","place":"kitchen_7"}},'
+           '{"skill":"go_to","target":{"label":"箱","camera":"front","point":[512,634]}}],"reason":null,"reply":"冷蔵庫まで行きます。"}')
+BY_SIGHT = '{"decision":"act","steps":[{"skill":"go_to","target":{"camera":"front","point":[512,634]}}],"reason":null}'
+
+
+@pytest.mark.parametrize(("allow", "blur", "place", "point"), [
+    (["text"], None, False, False), (["text", "maps"], None, True, False), (["text", "frames"], None, False, False),
+    (["text", "frames"], "coarse", False, True), (["text", "maps", "frames", "faces"], None, True, True)])
+def test_nor_is_what_earlier_answers_have_of_it(
+        allow: list[str], blur: str | None, place: bool, point: bool, tmp_path: Path, request_: PlanRequest) -> None:
+    told = (Turn("台所と箱へ", EARLIER), Turn("あれへ", BY_SIGHT), Turn("前の", "kitchen_7 [512,634]"))
+    notes = Notes()
+    with Server(says('{"decision":"ask","steps":[],"reason":"not_found"}')) as server:
+        backend(tmp_path, server.port, notes=notes, allow=allow, blur=blur).plan(
+            replace(request_, places={"kitchen_7": ("台所",)}, dialogue=told))
+    first, second, third = (turn["content"] for turn in server.seen[0].json["messages"] if turn["role"] == "assistant")
+    sent = server.seen[0].body.decode()
+    assert ("kitchen_7" in sent, "冷蔵庫" in sent) == (place, place and point)
+    assert all(("512,634" in answer) == point for answer in (first, second))
+    # the words for it stay: people said them
+    targets = [step.args["target"] for step in parse_plan(first, skills_for("cart")).steps]
+    assert [(target.label, target.place, target.point) for target in targets] == [
+        ("台所", "kitchen_7" if place else None, None), ("箱", None, (512, 634) if point else None)]
+    assert (second, third) == (BY_SIGHT if point else "", "kitchen_7 [512,634]" if place and point else "")
+    classes = notes.of("send")[0]["classes"]
+    pictures = sum(len(part["image_url"]["url"]) for part in server.seen[0].json["messages"][-1]["content"][:-1])
+    assert (classes["maps"] > 0, classes.get("faces", classes.get("frames", 0)) > pictures) == (place, point)
+
+
 def test_nothing_leaves_once_nobody_waits_and_the_call_lasts_no_longer(tmp_path: Path, request_: PlanRequest) -> None:
     notes = Notes()
     with Server(Exchange.stay) as server:

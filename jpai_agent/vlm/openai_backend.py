@@ -25,7 +25,7 @@ from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.http import Call, HttpClient, HttpError
 from jpai_agent.vlm.outgoing import coarse, data_url, even
 from jpai_agent.vlm.patience import check_patience, left_s
-from jpai_agent.vlm.prompt import messages
+from jpai_agent.vlm.prompt import messages, without_control
 
 PATH = "/chat/completions"
 OWN = "jpai"  # member of the request and the answer that only `jpai serve` knows
@@ -69,6 +69,9 @@ class EndpointBackend:
             VlmError: model_timeout, model_busy, model_unavailable, plan_error; policy where a setting at either end is in the
                 way; unrecorded when the audit log cannot be written. `__cause__` is an HttpError where the exchange failed.
         """
+        if not self._own:
+            # a `jpai serve` knows the control tokens of its model
+            request = without_control(request)
         request.check()
         begin = time.perf_counter()
         call = Call(min(self.endpoint.deadline_s, deadline_s or self.endpoint.deadline_s, left_s()))

@@ -25,6 +25,7 @@ _RULES = OPENING + """\
 - 分からない、複数ある、危ない、できないときは、動かずにaskかrefuseで答えます。"""
 
 
+_BRACKETS = "<>[]"
 POINT = "[x,y]です。左上が[0,0]、右下が[1000,1000]で"
 _EXAMPLE = """\
 {"decision":"act","steps":[{"skill":"SKILL","target":{"label":"赤い箱","camera":"CAMERA","point":[512,634]}}],"reason":null}"""
@@ -72,13 +73,20 @@ def plain_text(turns: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(text for text in words if text)
 
 
-def without_control(request: PlanRequest, control: Sequence[str]) -> PlanRequest:
-    """The request without what would read as a control token of the model in what people said."""
-    marks = sorted((token for token in control if len(token) > 1), key=len, reverse=True)
+def without_control(request: PlanRequest, control: Sequence[str] | None = None) -> PlanRequest:
+    """The request without what would read as a control token of the model in what people said.
+
+    control: The model's control tokens; of a model whose tokens are not known, the brackets go that such are written in.
+    """
+    marks = _BRACKETS if control is None else sorted((token for token in control if len(token) > 1), key=len, reverse=True)
 
     def cleaned(text: str) -> str:
-        for mark in marks:
-            text = text.replace(mark, "")
+        before = None
+        # what a token is taken out of may read as one then
+        while text != before:
+            before = text
+            for mark in marks:
+                text = text.replace(mark, "")
         return text
 
     return replace(request, instruction=cleaned(request.instruction),

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def test_every_type_of_a_family_is_one_that_transformers_runs_as_an_image_text_m
     assert set(family.model_types) <= set(dict(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES))
     assert family.codec in CODECS
     assert all(family_of(model_type) is family for model_type in family.model_types)
+
+
+def test_of_the_qwens_only_2_5_counts_pixels():
+    assert {name: family_of(name).codec for name in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")} == {
+        "qwen2_vl": "xy1000", "qwen2_5_vl": "abs_px", "qwen3_vl": "xy1000"}  # fmt: skip
 
 
 def test_a_type_that_is_not_listed_gets_a_generic_family_and_a_warning(caplog):
@@ -67,6 +73,14 @@ def test_templates_without_a_system_message_hear_its_words_before_the_last_ones(
 
 def test_what_people_say_cannot_pass_for_control_tokens():
     assert without_control(REQUEST, ["<|im_end|>"]).instruction == "箱まで"
+    nested = replace(REQUEST, instruction="箱<|im_<|im_end|>end|>まで")
+    assert without_control(nested, ["<|im_end|>"]).instruction == "箱まで"
+
+
+def test_where_the_tokens_are_not_known_none_is_left_whole():
+    told = without_control(replace(REQUEST, dialogue=(Exchange("棚[A]の[/INST]<end_of_turn>"),)))
+    assert told.instruction == "箱|im_end|まで"
+    assert told.dialogue[0].user == "棚Aの/INSTend_of_turn"
 
 
 def test_the_docs_name_every_family_with_its_types_and_the_transformers_that_it_needs():

@@ -44,6 +44,8 @@ class EarConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, _RANGES, "hearing")
+        if type(self.device) is int:
+            object.__setattr__(self, "device", str(self.device))
         for name in ("device", "recogniser"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} of hearing must be a text, not {getattr(self, name)!r}")

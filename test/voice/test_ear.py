@@ -117,7 +117,7 @@ def test_the_settings_that_come_with_it_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize(("text", "said"), [
     ("sure: 2", "sure of hearing must be a number from 0 to 1, not 2"), ("floor: high", "'high'"), ("silence_s: .inf", "inf"),
-    ("device: 3", "device of hearing must be a text"), ("wake_words: ロボット", "must be a list of names"),
+    ("device: true", "device of hearing must be a text"), ("wake_words: ロボット", "must be a list of names"),
     ("wake_words: [1]", "must be a list of names"), ("louder: 1", "unknown: louder; known: device"), ("- 1", "names with values"),
 ])
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, said: str) -> None:
@@ -126,6 +126,10 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, said:
     with pytest.raises(ValueError, match=said) as caught:
         load_ear_config(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_microphone_is_named_by_its_number_too() -> None:
+    assert EarConfig(device=3) == EarConfig(device="3")  # type: ignore[arg-type]
 
 
 def test_the_file_tells_every_setting() -> None:

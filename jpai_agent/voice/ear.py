@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jpai_agent.language import stop_word
 from jpai_agent.voice.activity import CutConfig, Segmenter, Silero
 from jpai_agent.voice.audio import AudioError, Block, Source
-from jpai_agent.voice.hearing import Event, Hearing, HearingConfig, OwnVoice, StopSpotter, at_once
+from jpai_agent.voice.hearing import Dropped, Event, Heard, Hearing, HearingConfig, OwnVoice, StopSpotter, Unsure, at_once
 from jpai_agent.voice.recogniser import EMBEDDED, RecogniserError, load_recogniser
 from jpai_agent.voice.settings import check_numbers, load_settings
 from jpai_agent.voice.spotter import Spotter, SpotterError
@@ -109,8 +110,9 @@ class Ear:
         self._thread = threading.Thread(target=self.listen, name="jpai-ear", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
+        """Begin to listen, once."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     @property
     def ended(self) -> bool:
@@ -133,15 +135,17 @@ class Ear:
         """Listen, here, until the source ends or `close` is called."""
         try:
             hearing = self._load()
+            while not self._ending.is_set():
+                if self._listen_once(hearing) or self._again_s is None:
+                    break
+                self._ending.wait(self._again_s)
         except (AudioError, RecogniserError) as error:
             self._complain(str(error))
+        except Exception as error:  # models and devices come with errors of any kind, and nobody waits for this thread
+            self._complain(f"nothing is heard any more: {type(error).__name__}: {error}")
+        finally:
+            self.listens = False
             self.settled.set()
-            return
-        while not self._ending.is_set():
-            if self._listen_once(hearing) or self._again_s is None:
-                break
-            self._ending.wait(self._again_s)
-        self.listens = False
 
     def _listen_once(self, hearing: Hearing) -> bool:
         """Listen until the source ends (True) or is lost (False)."""
@@ -158,7 +162,8 @@ class Ear:
                 self._told = str(error)
                 self._complain(self._told)
             self.settled.set()
-            self._pass_on(hearing.split(), False)
+            # now: the next block may come minutes later
+            self._pass_on([_cut_off(event) for event in hearing.finish()], False)
             return False
         finally:
             if self._source is not None:
@@ -180,3 +185,10 @@ class Ear:
         if voice != self._speaking:
             self._speaking = voice
             self._voice(voice)
+
+
+def _cut_off(event: Event) -> Event:
+    """What becomes of words whose end may be missing (前に進… may have been 前に進まないで): only stops are taken."""
+    if isinstance(event, Heard | Unsure) and not stop_word(event.text, True):
+        return Dropped(event.text, event.confidence, event.begin_s, event.end_s, "cut_off")
+    return event

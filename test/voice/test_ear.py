@@ -12,7 +12,7 @@ from made_sound import Table, blocks, loud, noise, silence
 from jpai_agent.voice.activity import Segmenter
 from jpai_agent.voice.audio import AudioError, Block
 from jpai_agent.voice.ear import Ear, EarConfig, load_ear_config
-from jpai_agent.voice.hearing import Event, Heard, Hearing
+from jpai_agent.voice.hearing import Dropped, Event, Heard, Hearing, Unsure
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
 from jpai_agent.world.paths import resource
 
@@ -34,14 +34,14 @@ class Sound:
         self.closed = True
 
 
-def hearing() -> Hearing:
-    return Hearing(Segmenter(loud), Table([(SAID, Transcript("赤い箱へ", 0.9))]))
+def hearing(text: str = "赤い箱へ", confidence: float = 0.9) -> Hearing:
+    return Hearing(Segmenter(loud), Table([(SAID, Transcript(text, confidence))]))
 
 
 class Told:
     """What an ear with these sources tells."""
 
-    def __init__(self, *sources: Sound | AudioError, load=hearing, again_s: float | None = 0.0) -> None:
+    def __init__(self, *sources: Sound | Exception, load=hearing, again_s: float | None = 0.0) -> None:
         self.events: list[Event] = []
         self.voice: list[bool] = []
         self.faults: list[str] = []
@@ -52,7 +52,7 @@ class Told:
 
     def _open(self) -> Sound:
         source = self.sources.pop(0)
-        if isinstance(source, AudioError):
+        if isinstance(source, Exception):
             raise source
         return source
 
@@ -74,19 +74,33 @@ def test_a_microphone_that_is_lost_is_said_once_and_heard_again_when_it_is_back(
     assert told.events[1].begin_s == pytest.approx(told.events[0].end_s + 1.5, abs=0.1)
 
 
-def test_what_was_being_said_when_the_microphone_was_lost_is_heard_up_to_there() -> None:
-    told = Told(Sound(blocks(SAID), lost=True), Sound(blocks(silence(0.5))))
-    assert [event.text for event in told.events] == ["赤い箱へ"]
+@pytest.mark.parametrize(("text", "confidence", "kind"), [
+    ("前に進", 0.9, Dropped), ("前に進", 0.6, Dropped), ("危ない、右へ", 0.9, Heard), ("危ない、右へ", 0.6, Unsure),
+])
+def test_of_a_sentence_whose_end_was_lost_with_the_microphone_only_a_stop_is_taken_and_at_once(text, confidence, kind) -> None:
+    told = Told(Sound(blocks(SAID), lost=True), again_s=None, load=lambda: hearing(text, confidence))
+    assert [(type(event), event.text) for event in told.events] == [(kind, text)]
+    assert kind is not Dropped or told.events[0].why == "cut_off"
     assert told.voice == [True, False]
 
 
-@pytest.mark.parametrize("fault", [AudioError("the voice extra is not installed"), RecogniserError("model.bin missing")])
-def test_without_what_it_needs_it_says_so_and_is_settled(fault: Exception) -> None:
+@pytest.mark.parametrize(("fault", "said"), [
+    (AudioError("the voice extra is not installed"), "the voice extra is not installed"),
+    (RecogniserError("model.bin missing"), "model.bin missing"),
+    (ImportError("no onnxruntime"), "nothing is heard any more: ImportError: no onnxruntime"),
+])
+def test_without_what_it_needs_it_says_so_and_is_settled(fault: Exception, said: str) -> None:
     def load() -> Hearing:
         raise fault
 
     told = Told(load=load)
-    assert told.faults == [str(fault)]
+    assert told.faults == [said]
+    assert told.ear.settled.is_set() and not told.ear.listens
+
+
+def test_a_device_that_fails_in_an_unknown_way_is_named_and_it_no_longer_listens() -> None:
+    told = Told(Sound(blocks(silence(0.5)), lost=True), OverflowError("device 2"))
+    assert told.faults == ["the microphone no longer gives sound", "nothing is heard any more: OverflowError: device 2"]
     assert told.ear.settled.is_set() and not told.ear.listens
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from std_msgs.msg import Bool, Int16MultiArray, String
 
+from jpai_agent.language import only_stop, stop_word
 from jpai_agent.nodes import topics
 from jpai_agent.nodes.base import GraphNode, run, stamp_of
 from jpai_agent.skills import skills_for
@@ -30,8 +32,8 @@ from jpai_msgs.msg import GateStatus, Heard, Reply
 _KINDS = {Said: Heard.HEARD, Unsure: Heard.UNSURE, Dropped: Heard.DROPPED, StopHeard: Heard.STOP}
 # stops from here begin like this
 BY_VOICE = "voice: "
-# a topic that gives nothing for so long is silent
-PAUSE_S = 0.2
+# a topic that gives nothing for so long after its last piece has passed is silent; a longer piece is no part of a stream
+PAUSE_S, LONGEST_PIECE_S = 0.2, 1.0
 
 
 class TopicSource:
@@ -40,6 +42,7 @@ class TopicSource:
     def __init__(self, rate_hz: int) -> None:
         """Raises AudioError for a rate that cannot be used."""
         self._cutter, self._pause = Blocks(rate_hz), np.zeros(round(PAUSE_S * rate_hz), np.float32)
+        self._rate_hz = rate_hz
         self._pieces: SimpleQueue[Samples | None] = SimpleQueue()
 
     def take(self, samples: np.ndarray) -> None:
@@ -48,11 +51,13 @@ class TopicSource:
 
     def blocks(self) -> Iterator[Block]:
         """As of any source."""
+        passed_s = 0.0
         while True:
             try:
-                piece = self._pieces.get(timeout=PAUSE_S)
+                piece = self._pieces.get(timeout=PAUSE_S + passed_s)
+                passed_s = min(len(piece) / self._rate_hz, LONGEST_PIECE_S) if piece is not None else 0.0
             except Empty:
-                piece = self._pause
+                piece, passed_s = self._pause, 0.0
             if piece is None:
                 return
             yield from self._cutter.feed(piece)
@@ -88,7 +93,7 @@ class VoiceNode(GraphNode):
         self._config = load_ear_config(Path(file) if file else None, device=device or None, recogniser=recogniser or None,
                                         wake_words=wake_words or None)
         self._own = OwnVoice()
-        self._moving = False
+        self._moving = self._active = self._interrupted = False
         # told every event, besides the graph
         self.watch: Callable[[Event], Any] = lambda event: None
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpai-recogniser")
@@ -115,9 +120,15 @@ class VoiceNode(GraphNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to listen."""
+        self._active = True
         if self._ear is not None:
             self._ear.start()
         return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Pass on stops alone."""
+        self._active = False
+        return super().on_deactivate(state)
 
     def hears(self) -> bool:
         """True once it listens, or knows that it cannot."""
@@ -153,7 +164,8 @@ class VoiceNode(GraphNode):
             return lambda: WavSource(self._wav, paced=True)
         if not self._topic:
             return lambda: MicrophoneSource(self._config.device)
-        kind, samples = message_type(self._type)
+        # what is wrong with one message is wrong with all
+        kind, samples = message_type(self._type, self._rate_hz, functools.cache(self._complain))
         source = TopicSource(self._rate_hz)
         self.create_subscription(kind, self._topic, lambda message: source.take(samples(message)), topics.AUDIO)
         return lambda: source
@@ -168,11 +180,15 @@ class VoiceNode(GraphNode):
             return
         self.watch(event)
         if isinstance(event, PersonSpeaks):
+            self._interrupted = self._own.speaking
             self._tell_voice(True)
             return
-        if isinstance(event, StopHeard):
+        # a stop within a sentence that is certain is left to whoever takes it, and now nobody does
+        if isinstance(event, StopHeard) or (not self._active and isinstance(event, Said) and self._stop_within(event.text)):
             self._stops.publish(String(data=f"{BY_VOICE}{event.text}"))
-        elif isinstance(event, Said) and self._instructions is not None:
+        if not self._active:
+            return
+        if isinstance(event, Said) and self._instructions is not None:
             self._instructions.publish(String(data=event.text))
         late_s = self.now_s() - now_s
         failed = isinstance(event, Dropped) and event.why == "failed"
@@ -183,15 +199,22 @@ class VoiceNode(GraphNode):
             ended=stamp_of(max(0.0, late_s + event.end_s)), text="" if failed else event.text, confidence=event.confidence,
             kind=_KINDS[type(event)], reason=event.why if isinstance(event, Dropped) else ""))
 
+    def _stop_within(self, text: str) -> bool:
+        return stop_word(text, self._moving, vehicle=self.robot.ackermann is not None) and not only_stop(text)
+
     def _tell_voice(self, somebody: bool) -> None:
-        if self.context.ok():
+        if self.context.ok() and (self._active or not somebody):
             self._activity.publish(Bool(data=somebody))
 
     # --- in the node's thread
 
     def _on_speaking(self, message: String) -> None:
         def told(hearing: Hearing) -> list[Event]:
-            ended = hearing.split() if not message.data else []
+            ended: list[Event] = []
+            if not message.data:
+                # whoever has silenced it goes on with the same sentence
+                ended = hearing.split() if not self._interrupted else []
+                self._interrupted = False
             self._own.told(message.data, hearing.now_s)
             hearing.attend()
             return ended
@@ -211,14 +234,31 @@ class VoiceNode(GraphNode):
         self._moving = message.v_mps != 0.0 or message.w_radps != 0.0
 
 
-def message_type(name: str) -> tuple[type, Callable[[Any], np.ndarray]]:
-    """The message type of an audio topic, and what takes its samples out. Raises AudioError for one that is not there."""
+def message_type(name: str, rate_hz: int, complain: Callable[[str], Any]) -> tuple[type, Callable[[Any], np.ndarray]]:
+    """The message type of an audio topic, and what takes its samples out. Raises AudioError for one that is not there.
+
+    Args:
+        rate_hz: What is listened at. complain: Is told what is wrong with a message, each time.
+    """
+    def of_bytes(message: Any) -> np.ndarray:
+        data = bytes(message.data)
+        if len(data) % 2:
+            complain(f"the messages {name} have odd lengths: they do not hold 16-bit samples")
+        return np.frombuffer(data[:len(data) // 2 * 2], "<i2")
+
+    def stamped(message: Any) -> np.ndarray:
+        samples = np.asarray(message.audio.audio_data.int16_data, np.int16)
+        # 0: it does not say
+        if message.audio.info.rate not in (0, rate_hz):
+            complain(f"the messages {name} are sampled at {message.audio.info.rate} Hz, and audio_rate_hz is {rate_hz}")
+            return samples[:0]
+        if not len(samples):
+            complain(f"the messages {name} have no int16_data: other samples cannot be heard")
+        return samples
+
     if name == "std_msgs/Int16MultiArray":
         return Int16MultiArray, lambda message: np.asarray(message.data, np.int16)
-    takers: dict[str, Callable[[Any], np.ndarray]] = {
-        "audio_common_msgs/AudioData": lambda message: np.frombuffer(bytes(message.data), "<i2"),
-        "audio_common_msgs/AudioStamped": lambda message: np.asarray(message.audio.audio_data.int16_data, np.int16),
-    }
+    takers = {"audio_common_msgs/AudioData": of_bytes, "audio_common_msgs/AudioStamped": stamped}
     if name not in takers:
         raise AudioError(f"sound cannot be had from messages of type {name}: std_msgs/Int16MultiArray, {', '.join(takers)} can")
     package, _, kind = name.partition("/")

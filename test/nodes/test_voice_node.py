@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import pytest
@@ -11,18 +12,22 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("jpai_msgs")
 
+from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import Bool, Int16MultiArray, String
 
 from jpai_agent.nodes import topics, voice_node
-from jpai_agent.nodes.voice_node import VoiceNode, message_type
+from jpai_agent.nodes.base import seconds
+from jpai_agent.nodes.voice_node import TopicSource, VoiceNode, message_type
 from jpai_agent.voice.activity import Segmenter
 from jpai_agent.voice.audio import RATE_HZ, AudioError, Samples, write_wav
+from jpai_agent.voice.hearing import Heard as Said
 from jpai_agent.voice.hearing import Hearing
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
 from jpai_msgs.msg import GateStatus, Heard
 
 LEVELS = {
     "赤い箱へ": (0.2, 0.9), "青い箱へ": (0.3, 0.6), "うん": (0.4, 0.1), "止まれ": (0.5, 0.9), "人だ、止まって、右へ": (0.6, 0.6),
+    "人だ、止まって": (0.7, 0.9),
 }
 
 
@@ -151,6 +156,35 @@ def test_its_own_voice_is_no_instruction(room) -> None:
     assert here.instructions == ["止まれ"]
 
 
+def test_a_person_who_silences_it_is_heard_to_the_end_of_the_sentence(room) -> None:
+    here = room()
+    here.tell(here.speaking, String(data="進みます\nススミマス"), lambda: here.node._own.speaking)
+    here.say("赤い箱へ")
+    here.say("赤い箱へ")
+    assert here.graph.spin_until(lambda: here.activity == [True])
+    here.tell(here.speaking, String(data=""), lambda: not here.node._ear._inbox.empty())
+    said = here.hear("赤い箱へ")
+    assert here.instructions == ["赤い箱へ"]
+    assert seconds(said.ended) - seconds(said.begun) == pytest.approx(1.5, abs=0.2)
+
+
+def test_after_it_is_deactivated_only_stops_are_passed_on_until_it_is_active_again(room) -> None:
+    here = room()
+    here.tell(here.gate, GateStatus(v_mps=0.5), lambda: here.node._moving)
+    told = []
+    here.node.watch = told.append
+    assert here.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    for at, text in enumerate(("赤い箱へ", "人だ、止まって", "止まれ"), 1):
+        here.say(text)
+        assert here.graph.spin_until(lambda at=at: sum(isinstance(event, Said) for event in told) == at)
+    assert here.graph.spin_until(lambda: here.stops == ["voice: 人だ、止まって", "voice: 止まれ"])
+    assert here.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    here.tell(here.gate, GateStatus(), lambda: not here.node._moving)
+    here.stops.clear()
+    here.hear("赤い箱へ")
+    assert here.instructions == ["赤い箱へ"] and len(here.heard) == 1 and here.activity.count(True) == 1
+
+
 def test_a_file_is_heard_as_fast_as_it_was_spoken(room, tmp_path) -> None:
     write_wav(tmp_path / "a.wav", np.concatenate([np.zeros(1600, np.float32), said("赤い箱へ")]))
     here = room(wav=str(tmp_path / "a.wav"))
@@ -178,15 +212,63 @@ def test_an_audio_topic_whose_messages_are_not_installed_is_named(room, monkeypa
     assert "messages audio_common_msgs/AudioData are not installed" in capfd.readouterr().err
 
 
+class Paced(SimpleQueue):
+    """A queue that gets its things when they are due, on a clock of its own; then it is closed."""
+
+    def __init__(self, *due: tuple[float, Samples]) -> None:
+        self.due, self.now_s = list(due), 0.0
+
+    def get(self, timeout: float) -> Samples | None:
+        if not self.due:
+            return None
+        if self.due[0][0] > self.now_s + timeout + 1e-9:
+            self.now_s += timeout
+            raise Empty
+        self.now_s, piece = self.due.pop(0)
+        return piece
+
+
+def test_silence_is_put_in_where_a_topic_pauses_not_between_its_pieces_however_long_they_are() -> None:
+    source, piece = TopicSource(RATE_HZ), np.full(RATE_HZ // 2, 0.5, np.float32)
+    source._pieces = Paced((0.1, piece), (0.6, piece), (1.15, piece), (2.6, piece))
+    is_quiet = np.concatenate([block.samples for block in source.blocks()]) == 0.0
+    begins, ends = np.flatnonzero(np.diff(is_quiet)) / RATE_HZ
+    assert begins == pytest.approx(1.5, abs=0.01)
+    # a pause is known 0.2 s after the last piece has passed
+    assert ends - begins == pytest.approx(0.8, abs=0.01)
+
+
 def test_the_messages_of_audio_common_are_understood_where_they_are(monkeypatch) -> None:
     package = types.ModuleType("audio_common_msgs.msg")
     vars(package).update(AudioData=type("AudioData", (), {}), AudioStamped=type("AudioStamped", (), {}))
     monkeypatch.setitem(sys.modules, "audio_common_msgs", types.ModuleType("audio_common_msgs"))
     monkeypatch.setitem(sys.modules, "audio_common_msgs.msg", package)
-    _, data = message_type("audio_common_msgs/AudioData")
-    assert data(types.SimpleNamespace(data=np.array([1, -2], "<i2").tobytes())).tolist() == [1, -2]
-    _, stamped = message_type("audio_common_msgs/AudioStamped")
-    inner = types.SimpleNamespace(audio_data=types.SimpleNamespace(int16_data=[3, -4]))
-    assert stamped(types.SimpleNamespace(audio=inner)).tolist() == [3, -4]
+    faults: list[str] = []
+    _, data = message_type("audio_common_msgs/AudioData", 16000, faults.append)
+    sound = np.array([1, -2], "<i2").tobytes()
+    assert data(types.SimpleNamespace(data=sound)).tolist() == [1, -2]
+    _, samples = message_type("audio_common_msgs/AudioStamped", 16000, faults.append)
+
+    def stamped(rate_hz: int, **data: list[int]) -> list[int]:
+        inner = types.SimpleNamespace(audio_data=types.SimpleNamespace(**data), info=types.SimpleNamespace(rate=rate_hz))
+        return samples(types.SimpleNamespace(audio=inner)).tolist()
+
+    assert stamped(16000, int16_data=[3, -4]) == stamped(0, int16_data=[3, -4]) == [3, -4]
+    assert faults == []
+    assert data(types.SimpleNamespace(data=sound + b"x")).tolist() == [1, -2]
+    assert stamped(48000, int16_data=[3, -4]) == stamped(16000, int16_data=[], float32_data=[0.5]) == []
+    assert [next(word for word in ("odd", "48000 Hz", "int16_data") if word in fault) for fault in faults] == [
+        "odd", "48000 Hz", "int16_data"]
     with pytest.raises(AudioError, match="of type a/B"):
-        message_type("a/B")
+        message_type("a/B", 16000, faults.append)
+
+
+def test_what_is_wrong_with_every_message_of_a_topic_is_said_once(room, monkeypatch, capfd) -> None:
+    def broken(name, rate_hz, complain):
+        return Int16MultiArray, lambda message: complain("odd") or np.asarray(message.data, np.int16)
+
+    monkeypatch.setattr(voice_node, "message_type", broken)
+    here = room()
+    here.hear("赤い箱へ")
+    here.hear("赤い箱へ")
+    assert capfd.readouterr().err.count("odd; typed words still work") == 1

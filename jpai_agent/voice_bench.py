@@ -35,14 +35,16 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
 
     Args:
         n: Stops said. hours: of other sound. graph_n: stops of the running graph; a fifth as many orders.
-        parts: Of PARTS. recall: the spotter hears stops; false: what it takes for one; hearing: what all of hearing takes for a
-            stop or an instruction; stop, motion: times in the running graph. idle: model and twin rest while stops are timed.
+        parts: Of PARTS. recall: stops that are heard; false: what the spotter alone is certain of and is none; hearing: what all
+            of hearing takes for a stop or an instruction; stop, motion: times in the running graph.
+        idle: Model and twin rest while stops are timed.
         tell: Told how it goes on.
 
     Raises:
         ValueError: An unknown part. SpotterError, RecogniserError, AudioError, GraphError: What it needs is not there.
     """
     from jpai_agent.train.voice.spotting_bench import Scenery, false_stops, measure_recall
+    from jpai_agent.voice.ear import load_ear_config, load_hearing
 
     unknown = set(parts) - set(PARTS)
     if unknown:
@@ -50,11 +52,13 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
     folder, scenery = resource("models", "voice"), Scenery()
     figures: dict[str, Any] = {"what": "voice: synthetic voices, rooms, noise and sentences that were not trained on"}
     if "recall" in parts:
-        figures["stops_recalled"] = measure_recall(folder, n, scenery=scenery)
+        hearing = load_hearing(load_ear_config(), complain=tell, moving=lambda: True)
+        figures["stops_recalled"] = measure_recall(folder, n, scenery=scenery, hearing=hearing)
         tell("stops_recalled")
+        figures["stops_recalled_by_the_spotter_alone"] = measure_recall(folder, n, scenery=scenery)
         if _UNSEEN.is_file():
             texts = [line for line in _UNSEEN.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=texts)
+            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=texts, hearing=hearing)
         figures["spotter"] = spotter_cost(folder)
     if "false" in parts:
         figures["false_stops"] = false_stops(folder, hours, scenery=scenery, tell=tell)

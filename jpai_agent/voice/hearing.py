@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from jpai_agent.language import only_stop, stop_word
 from jpai_agent.language.stop import fold
 from jpai_agent.voice.activity import Segmenter, Utterance
-from jpai_agent.voice.audio import BLOCK_S, Block, Samples
+from jpai_agent.voice.audio import BLOCK_S, RATE_HZ, Block, Samples
 from jpai_agent.voice.inventions import invented
 from jpai_agent.voice.letters import distance
 from jpai_agent.voice.recogniser import Recogniser, RecogniserError, Transcript
+from jpai_agent.voice.spotter import Spot
+
+# letters of an utterance that was cut off
+_CUT_OFF = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Dropped(Event):
 class StopSpotter(Protocol):
     """Hears stop words by themselves."""
 
-    def feed(self, samples: Samples) -> str | None:
+    def feed(self, samples: Samples) -> Spot | None:
         """The stop word that has ended in this block, (BLOCK_SAMPLES,); blocks come in order and without gaps."""
         ...
 
@@ -69,8 +76,8 @@ class OwnVoice(Protocol):
         """True while the robot's own speech is in the air."""
         ...
 
-    def says(self, text: str, begin_s: float | None = None) -> bool:
-        """Whether this, heard from `begin_s` on or just now, is what it is saying or has just said, or a part of it."""
+    def says(self, text: str, begin_s: float | None = None, end_s: float | None = None) -> bool:
+        """Whether this, heard from `begin_s` to `end_s` or just now, is what it is saying or has just said, or a part of it."""
         ...
 
 
@@ -80,24 +87,27 @@ class HearingConfig:
 
     Attributes:
         sure: From this confidence on an instruction is taken as it is. floor: below it, it is dropped.
-        stop_floor: From this confidence on a stop word within a sentence stops.
+        stop_floor: From this confidence on a stop word within a sentence stops. alone_floor: one that is all that was said.
         wake_words: Names that an instruction must begin with; empty: none is needed. A stop never needs one.
         attends_s: How long after `attend` no wake word is needed.
         stale_s: An instruction that a slow recogniser gives later than this after its end is dropped.
         alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
         sentence_s: Speech that has gone on for so long is no sentence in which a stop word may be the end of an order.
         again_s: While the robot speaks, how often it is looked whether somebody else does.
+        suspected_s: A stop word that is suspected is looked for in the last so many seconds.
     """
 
     sure: float = 0.75
     floor: float = 0.4
     stop_floor: float = 0.3
+    alone_floor: float = 0.1
     wake_words: Sequence[str] = ()
     attends_s: float = 10.0
     stale_s: float = 10.0
     alone_s: float = 1.6
     sentence_s: float = 6.0
     again_s: float = 0.5
+    suspected_s: float = 3.0
 
 
 @dataclass
@@ -105,6 +115,8 @@ class _Job:
     utterance: Utterance
     done: Future[Transcript]
     partial: bool = False
+    # a stop word may have ended at its end
+    suspected: bool = False
     # the spotter has stopped the robot within it
     stopped: bool = field(default=False)
 
@@ -145,6 +157,7 @@ class Hearing:
         self._attends_until_s = float("-inf")
         self._stopped = False
         self._looked_s = 0.0
+        self._lately: deque[Samples] = deque(maxlen=round(self.config.suspected_s / BLOCK_S))
 
     @property
     def voice(self) -> bool:
@@ -159,6 +172,7 @@ class Hearing:
         """What has become known with this block."""
         spoke = self._segmenter.speaking
         self.now_s = block.time_s + BLOCK_S
+        self._lately.append(block.samples)
         events = self._spotted(block)
         utterance = self._segmenter.feed(block)
         if self._segmenter.speaking and not spoke:
@@ -179,10 +193,14 @@ class Hearing:
         return self.split() + self._written(wait=True)
 
     def _spotted(self, block: Block) -> list[Event]:
-        word = self._spotter.feed(block.samples) if self._spotter is not None else None
-        if word is None or self._is_own(word):
+        spot = self._spotter.feed(block.samples) if self._spotter is not None else None
+        if spot is None:
             return []
-        under_way = self._segmenter.speaking
+        if not spot.certain or (self._own is not None and self._own.speaking):
+            # the robot's own words may sound like one: what was written down of it tells, some hundredths of a second later
+            self._look(np.concatenate(self._lately), suspected=True)
+            return []
+        word, under_way = spot.word, self._segmenter.speaking
         begin_s = self._segmenter.begin_s if under_way else self.now_s
         within = self.config.alone_s < self.now_s - begin_s < self.config.sentence_s
         if self._vehicle and word.endswith("て") and within:
@@ -194,6 +212,7 @@ class Hearing:
     def _ended(self, utterance: Utterance) -> list[Event]:
         stopped, self._stopped = self._stopped, False
         if not utterance.whole:
+            self._look(utterance.samples, suspected=True)
             return [Dropped("", 0.0, utterance.begin_s, utterance.end_s, "too_long")]
         self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped))
         return []
@@ -205,9 +224,12 @@ class Hearing:
         if self._jobs:
             return
         self._looked_s = self.now_s
-        samples = self._segmenter.so_far()
-        so_far = Utterance(samples, self._segmenter.begin_s, self.now_s, whole=False)
-        self._jobs.append(_Job(so_far, self._transcribe(samples), partial=True))
+        self._look(self._segmenter.so_far())
+
+    def _look(self, samples: Samples, suspected: bool = False) -> None:
+        """Have the last that was heard written down before its end."""
+        so_far = Utterance(samples, self.now_s - len(samples) / RATE_HZ, self.now_s, whole=False)
+        self._jobs.append(_Job(so_far, self._transcribe(samples), partial=True, suspected=suspected))
 
     def _transcribe(self, samples: Samples) -> Future[Transcript]:
         return self._submit(lambda: self._recogniser.transcribe(samples, self._hints))
@@ -222,12 +244,26 @@ class Hearing:
             except RecogniserError as error:
                 events.append(Dropped(str(error), 0.0, begin_s, end_s, "failed"))
                 continue
-            if job.partial:
-                if transcript.text and transcript.confidence >= self.config.floor and not self._is_own(transcript.text, begin_s):
-                    events.append(PersonSpeaks(transcript.text, transcript.confidence, begin_s, end_s))
-                continue
-            events += self._judged(job, transcript)
+            events += self._overheard(job, transcript) if job.partial else self._judged(job, transcript)
         return events
+
+    def _overheard(self, job: _Job, transcript: Transcript) -> list[Event]:
+        """What is known of an utterance before its end: a suspected stop is one, somebody speaks over the robot."""
+        text, confidence = transcript.text.strip(), transcript.confidence
+        begin_s, end_s = job.utterance.begin_s, job.utterance.end_s
+        if not text or self._is_own(text, begin_s, end_s):
+            return []
+        if stop_word(text, self._moving(), vehicle=self._vehicle) and job.suspected:
+            self._stopped = self._segmenter.speaking
+            for other in self._jobs:
+                other.stopped = other.stopped or other.utterance.end_s >= end_s
+            return [StopHeard(text, confidence, begin_s, end_s)]
+        # its last sounds were cut off, and may have become others
+        whole = text[:-_CUT_OFF]
+        if self._own is not None and self._own.speaking and len(whole) >= _CUT_OFF and confidence >= self.config.sure \
+                and not self._is_own(whole, begin_s, end_s):
+            return [PersonSpeaks(text, confidence, begin_s, end_s)]
+        return []
 
     def _judged(self, job: _Job, transcript: Transcript) -> list[Event]:
         """What becomes of an utterance's words. A stop comes first, and never waits for certainty."""
@@ -239,9 +275,10 @@ class Hearing:
 
         if not text:
             return dropped("nothing")
-        if self._is_own(text, begin_s):
+        if self._is_own(text, begin_s, end_s):
             return dropped("own_voice")
-        stops = confidence >= self.config.stop_floor and stop_word(text, self._moving(), vehicle=self._vehicle)
+        enough = self.config.alone_floor if only_stop(text) else self.config.stop_floor
+        stops = confidence >= enough and stop_word(text, self._moving(), vehicle=self._vehicle)
         stop: list[Event] = [StopHeard(text, confidence, begin_s, end_s)] if stops and not job.stopped else []
         if stops and only_stop(text):
             return [*stop, Heard(text, confidence, begin_s, end_s)]
@@ -251,8 +288,9 @@ class Hearing:
         if why:
             return stop + dropped(why)
         self._attends_until_s = max(self._attends_until_s, end_s + self.config.attends_s)
-        # whoever takes a sentence that is certain finds the stop in it
-        return [(Heard if confidence >= self.config.sure else Unsure)(words, confidence, begin_s, end_s)]
+        # whoever takes a sentence that is certain finds the stop in it; where the spotter heard one that is not in it, nothing is
+        sure = confidence >= self.config.sure and not (job.stopped and not stop_word(text, True))
+        return [(Heard if sure else Unsure)(words, confidence, begin_s, end_s)]
 
     def _objection(self, text: str, confidence: float, begin_s: float, end_s: float) -> tuple[str, str]:
         """Why a text is not taken, "" where it is, and what was said to the robot."""
@@ -274,8 +312,8 @@ class Hearing:
             return rest or text
         return text if begin_s <= self._attends_until_s else None
 
-    def _is_own(self, text: str, begin_s: float | None = None) -> bool:
-        return self._own is not None and self._own.says(text, begin_s)
+    def _is_own(self, text: str, begin_s: float, end_s: float) -> bool:
+        return self._own is not None and self._own.says(text, begin_s, end_s)
 
 
 def after_wake_word(text: str, wake_words: Sequence[str]) -> str | None:

@@ -47,12 +47,12 @@ class OwnVoice:
         if said.strip():
             self._said.append(_Speech(tuple(filter(None, map(_sounds, said.splitlines()))), now_s))
 
-    def says(self, text: str, begin_s: float | None = None) -> bool:
+    def says(self, text: str, begin_s: float | None = None, end_s: float | None = None) -> bool:
         """Whether a transcript is the robot's own speech, or a part of it.
 
         Args:
             text: What was written down, with kanji or in kana.
-            begin_s: When its sound began; None: it is of this moment.
+            begin_s: When its sound began; None: it is of this moment. end_s: When it ended.
 
         A person who says the robot's words after it, or more than them meanwhile, is not the robot; nor is anybody who says a
         stop word that the robot does not say.
@@ -60,7 +60,7 @@ class OwnVoice:
         heard = _sounds(text)
         if not heard:
             return False
-        near = [speech for speech in self._said if self._in_the_air(speech, begin_s)]
+        near = [speech for speech in self._said if self._in_the_air(speech, begin_s, end_s)]
         if not near:
             return False
         # what was said one after the other may be heard as one
@@ -69,7 +69,9 @@ class OwnVoice:
             return any(_within(heard, words, _OTHERS_RUN_WITH_STOP) for words in spoken if stop_word(words, moving=True))
         return any(_within(heard, words, _OTHERS_RUN) for words in spoken)
 
-    def _in_the_air(self, speech: _Speech, begin_s: float | None) -> bool:
+    def _in_the_air(self, speech: _Speech, begin_s: float | None, end_s: float | None) -> bool:
+        if end_s is not None and end_s <= speech.begin_s:
+            return False
         if begin_s is None:
             return speech.end_s is None
         return speech.end_s is None or begin_s < speech.end_s + _TAIL_S

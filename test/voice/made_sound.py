@@ -9,6 +9,7 @@ import numpy as np
 
 from jpai_agent.voice.audio import BLOCK_SAMPLES, RATE_HZ, Block, Blocks, Samples
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
+from jpai_agent.voice.spotter import Spot
 
 LOUD = 0.1
 
@@ -58,14 +59,16 @@ class Table:
 class At:
     """A spotter that hears a word in the block that holds a given moment."""
 
-    def __init__(self, **words: float) -> None:
+    def __init__(self, certain: bool = True, **words: float) -> None:
         """words: When each ends, in seconds."""
+        self._certain = certain
         self._words = {int(end_s * RATE_HZ) // BLOCK_SAMPLES: word for word, end_s in words.items()}
         self._block = -1
 
-    def feed(self, samples: Samples) -> str | None:
+    def feed(self, samples: Samples) -> Spot | None:
         self._block += 1
-        return self._words.get(self._block)
+        word = self._words.get(self._block)
+        return word and Spot(word, self._certain)
 
 
 class Says:
@@ -74,5 +77,5 @@ class Says:
     def __init__(self, words: str = "") -> None:
         self.words, self.speaking = words, bool(words)
 
-    def says(self, text: str, begin_s: float | None = None) -> bool:
+    def says(self, text: str, begin_s: float | None = None, end_s: float | None = None) -> bool:
         return text in self.words

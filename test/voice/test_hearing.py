@@ -120,7 +120,38 @@ def test_a_stop_does_not_wait_for_certainty_a_wake_word_or_a_repeated_shout() ->
     assert kinds(says("止まれ", 0.35, config=named))[0] == (StopHeard, "止まれ")
     assert kinds(says("子どもがいるから止まって、あと右", config=named, moving=lambda: True))[0][0] is StopHeard
     assert kinds(says("ストップ" * 8))[0][0] is StopHeard
-    assert why(says("止まれ", 0.1)) == ["unclear"]
+    assert kinds(says("止まれ", 0.15)) == [(StopHeard, "止まれ"), (Heard, "止まれ")]
+    assert why(says("止まれ", 0.05)) == ["unclear"]
+    assert why(says("子どもがいるから止まって、あと右", 0.15, moving=lambda: True)) == ["unclear"]
+
+
+class Always(Table):
+    """A recogniser that writes down one thing of all that it is given."""
+
+    def __init__(self, text: str, confidence: float = 0.9) -> None:
+        super().__init__()
+        self.said = Transcript(text, confidence)
+
+    def transcribe(self, samples, hints=()):
+        return self.said
+
+
+def test_a_suspected_stop_is_one_once_the_recogniser_has_written_it_down() -> None:
+    events = heard(PAUSE, FIRST, PAUSE, table=Always("止まれ", 0.4), spotter=At(certain=False, 止まれ=1.5))
+    assert kinds(events) == [(StopHeard, "止まれ"), (Heard, "止まれ")]
+    assert events[0].end_s == pytest.approx(1.5, abs=BLOCK_S)
+    events = heard(PAUSE, FIRST, PAUSE, table=Always("トマト", 0.9), spotter=At(certain=False, 止まれ=1.5))
+    assert kinds(events) == [(Heard, "トマト")]
+
+
+def test_what_is_written_down_after_a_stop_and_holds_none_is_read_back() -> None:
+    events = heard(PAUSE, FIRST, PAUSE, table=Always("回って", 0.9), spotter=At(待って=1.5))
+    assert kinds(events) == [(StopHeard, "待って"), (Unsure, "回って")]
+
+
+def test_a_stop_in_speech_without_an_end_is_found() -> None:
+    events = heard(noise(20.0), table=Always("ねえ、止まって、止まって", 0.5), moving=lambda: True)
+    assert [type(event) for event in events[:2]] == [Dropped, StopHeard]
 
 
 def test_where_to_stop_in_a_car_is_no_stop_but_a_cry_is_one_wherever_it_stands() -> None:
@@ -139,8 +170,10 @@ def test_where_to_stop_in_a_car_is_no_stop_but_a_cry_is_one_wherever_it_stands()
 
 def test_what_the_robot_itself_says_is_no_instruction_and_no_stop() -> None:
     assert why(says("赤い箱の前で止まります", own=Says("赤い箱の前で止まります"))) == ["own_voice"]
-    assert heard(PAUSE, spotter=At(止まって=0.5), own=Says("止まっています")) == []
-    assert kinds(heard(PAUSE, spotter=At(止まれ=0.5), own=Says("赤い箱へ行きます"))) == [(StopHeard, "止まれ")]
+    # what sounds like a stop while the robot speaks is written down to see whose it is
+    assert heard(PAUSE, table=Always("止まっています"), spotter=At(止まって=0.5), own=Says("止まっています")) == []
+    events = heard(PAUSE, table=Always("止まれ"), spotter=At(止まれ=0.5), own=Says("赤い箱へ行きます"))
+    assert kinds(events) == [(StopHeard, "止まれ")]
 
 
 def test_a_person_is_heard_while_the_robot_speaks_and_before_they_have_ended() -> None:

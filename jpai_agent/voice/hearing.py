@@ -53,8 +53,8 @@ class PersonSpeaks(Event):
 class Dropped(Event):
     """Not taken.
 
-    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention or unclear; stopped, where all that was certain was the
-    stop; failed, with the fault as text.
+    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention, unclear or cut_off (its microphone was lost); stopped,
+    where all that was certain was the stop; failed, with the fault as text.
     """
 
     why: str = ""

@@ -76,11 +76,12 @@ class Model:
         try:
             if self._camera.fault is not None:
                 raise self._camera.fault
-            if not self.sha256:
-                self.sha256 = str(self._client.heartbeat()["sha256"])
-            if self._certified and self.sha256 != self._certified:
-                raise VlmError("uncertified", f"the server has model {self.sha256[:12]}…, certified is {self._certified[:12]}…")
+            known = self.sha256 = self.sha256 or str(self._client.heartbeat()["sha256"])
+            if self._certified and known != self._certified:
+                raise VlmError("uncertified", f"the server has model {known[:12]}…, certified is {self._certified[:12]}…")
             answer = self._client.plan(request)
+            if answer.sha256 != known:
+                raise VlmError("model_unavailable", "the model server is another one since it said who it is")
         except VlmError as error:
             self.code = _MODEL_CODES.get(error.reason_code, ErrorCode.MODEL_UNAVAILABLE)
             # whoever comes back may be another one

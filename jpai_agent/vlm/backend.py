@@ -86,6 +86,7 @@ class PlanAnswer:
         model: Name of the model.
         probability, decision_probability: What the model itself gave to this answer and to its decision (0..1) among all that
             the grammar allowed; None when unknown.
+        sha256: Of the model, as its server says with each answer; "" where nobody says it.
     """
 
     text: str
@@ -96,6 +97,7 @@ class PlanAnswer:
     model: str = ""
     probability: float | None = None
     decision_probability: float | None = None
+    sha256: str = ""
 
 
 class VlmBackend(Protocol):

@@ -222,7 +222,10 @@ class PlanPool:
                 self.metrics.count("late_total", route=job.route)
             return
         self._count(job, outcome)
-        job.done(outcome)
+        try:
+            job.done(outcome)
+        except Exception:
+            log.exception("an answer was not told")
 
     def _count(self, job: Job, outcome: Outcome) -> None:
         told = outcome.reason_code if isinstance(outcome, VlmError) else "answered"

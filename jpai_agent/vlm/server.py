@@ -45,7 +45,7 @@ class VlmServer:
     Args:
         backend: The model; or a pool that serves it already, which is neither started nor closed here.
         endpoint: ZeroMQ address to bind.
-        sha256: Of the model, told in heartbeats.
+        sha256: Of the model, told in heartbeats and with each answer.
         keys: Only clients with admitted keys are let in; needed where the address can be reached from other machines.
         workers: Plans that may be under way at a time, where the model can.
 
@@ -166,7 +166,7 @@ class VlmServer:
         if isinstance(outcome, VlmError):
             message = _error(key[1], outcome)
         else:
-            message = wire.dump({"id": key[1], "kind": "answer", "answer": asdict(outcome)})
+            message = wire.dump({"id": key[1], "kind": "answer", "answer": asdict(outcome) | {"sha256": self.pool.sha256}})
         self._answers.append((key, message))
         # full: it rings already; closed: the server has ended
         with contextlib.suppress(OSError):

@@ -35,7 +35,7 @@ def default_endpoint() -> str:
 
 def dump(header: Mapping[str, Any]) -> bytes:
     """A header as bytes."""
-    return json.dumps({"v": VERSION, **header}, ensure_ascii=False).encode()
+    return json.dumps({"v": VERSION, **header}).encode()
 
 
 def load(data: bytes) -> dict[str, Any]:
@@ -46,8 +46,9 @@ def load(data: bytes) -> dict[str, Any]:
         raise VlmError("bad_request", f"header is no JSON: {error}") from error
     if not isinstance(header, dict) or header.get("v") != VERSION:
         raise VlmError("bad_request", f"header is not of version {VERSION}")
-    if not isinstance(header.get("id"), str) or len(header["id"]) > ID_CHARS:
-        raise VlmError("bad_request", f"id {header.get('id')!r:.50}")
+    identity = header.get("id")
+    if not isinstance(identity, str) or len(identity) > ID_CHARS or not identity.isascii():
+        raise VlmError("bad_request", f"id {identity!r:.50}")
     return header
 
 
@@ -118,7 +119,7 @@ def unpack_answer(header: Mapping[str, Any]) -> PlanAnswer:
             _text(body["text"], TEXT_CHARS), _share(body["confidence"]),
             {_text(part, NAME_CHARS): _number(ms) for part, ms in body["timings_ms"].items()},
             _count(body["prompt_tokens"]), _count(body["answer_tokens"]), _text(body["model"], NAME_CHARS),
-            _share(body.get("probability")), _share(body.get("decision_probability")))
+            _share(body.get("probability")), _share(body.get("decision_probability")), _text(body.get("sha256", ""), NAME_CHARS))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VlmError("model_unavailable", f"the model server's answer is none: {error!r:.500}") from error
 

@@ -21,7 +21,7 @@ from jpai_agent.record import audit, keys
 from jpai_agent.record.audit_verify import verify_log
 from jpai_agent.record.audit_writer import AuditWriter
 from jpai_agent.record.certificate import issue, subject_of, write_certificate
-from jpai_agent.vlm import VlmError
+from jpai_agent.vlm import PlanAnswer, VlmError
 from jpai_agent.world.known import WORLDS
 from jpai_agent.world.zones import SiteRules
 from jpai_msgs.action import ExecutePlan
@@ -171,3 +171,26 @@ def test_a_robot_plans_with_the_certified_model_alone() -> None:
     with pytest.raises(VlmError, match="certified is aaaaaaaaaaaa"):
         model.plan(None)
     assert model.sha256 == ""
+
+
+def test_what_took_the_place_of_the_certified_model_does_not_plan() -> None:
+    class Server:
+        answers = "a" * 64
+
+        def heartbeat(self) -> dict:
+            return {"sha256": "a" * 64}
+
+        def plan(self, request: object) -> PlanAnswer:
+            return PlanAnswer("{}", sha256=self.answers)
+
+    class Camera:
+        fault = None
+
+    model = Model("", 1.0, Camera(), certified="a" * 64)
+    model.close()
+    model._client = server = Server()
+    assert model.plan(None).text == "{}"
+    server.answers = "b" * 64
+    with pytest.raises(VlmError, match="another one"):
+        model.plan(None)
+    assert (model.sha256, model.code) == ("", ErrorCode.MODEL_UNAVAILABLE)

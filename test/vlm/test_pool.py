@@ -131,6 +131,16 @@ def test_several_workers_plan_beside_each_other_where_the_model_can(held):
     assert PlanPool(held, workers=3).workers == 1
 
 
+def test_whoever_cannot_be_told_costs_the_others_nothing(pool, held, caplog):
+    def fail(outcome):
+        raise UnicodeError("half a character")
+
+    held.release.set()
+    pool.submit("a", lambda: REQUEST, FAR_S, fail)
+    assert Asked(pool, "next").outcome.text == "next"
+    assert "was not told" in caplog.text
+
+
 def test_the_end_of_a_pool_is_an_error_for_all_who_wait(pool, held):
     asked = [Asked(pool, "1"), Asked(pool, "2")]
     pool.close()

@@ -137,7 +137,7 @@ def refused(client, *codes, request=REQUEST):
 def test_a_request_arrives_whole_and_its_answer_comes_back():
     backend = Fake()
     with serving(backend) as (client, _):
-        assert client.plan(REQUEST) == PlanAnswer(ASK, 0.5, {"total": 1.0}, 10, 2, "fake")
+        assert client.plan(REQUEST) == PlanAnswer(ASK, 0.5, {"total": 1.0}, 10, 2, "fake", sha256="abc")
     (seen,) = backend.seen
     assert (seen.images["front"] == FRAME).all()
     assert replace(seen, images={}) == replace(REQUEST, images={})
@@ -163,6 +163,12 @@ def test_a_backend_that_crashes_is_an_error_and_the_server_lives_on():
         assert "ZeroDivisionError" in str(refused(client, "model_unavailable"))
         refused(client, "model_unavailable")
         assert client.plan(REQUEST).text == ASK
+
+
+def test_an_answer_with_half_a_character_is_an_error_before_the_deadline():
+    with serving(Fake(lambda request: PlanAnswer("\ud800"))) as (client, _):
+        for _ in range(2):
+            refused(client, "model_unavailable")
 
 
 def test_a_bad_frame_never_leaves_the_client():
@@ -356,6 +362,7 @@ def test_a_lying_server_is_a_typed_error_by_the_deadline(lie):
         [wire.join({"id": "1", "kind": "drop tables"}, [])],
         [wire.join({"id": 1, "kind": "ping"}, [])],
         [wire.join({"id": "1" * 10_000, "kind": "ping"}, [])],
+        [wire.join({"id": "\ud800", "kind": "ping"}, [])],
     ],
 )
 def test_a_client_that_sends_garbage_does_not_harm_the_server(parts):

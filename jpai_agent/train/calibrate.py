@@ -22,7 +22,7 @@ from jpai_agent.train.courses import Course, validation_samples
 from jpai_agent.train.evaluate import Verdict
 from jpai_agent.train.exported import ask, embedded
 from jpai_agent.train.frames import load_shard, shard_paths
-from jpai_agent.vlm import PlanAnswer, PlanRequest, read_manifest
+from jpai_agent.vlm import PlanAnswer, PlanRequest, VlmError, read_manifest
 from jpai_agent.vlm.confidence import (
     CALIBRATION,
     EVIDENCE,
@@ -116,12 +116,13 @@ def ask_elsewhere(backend: Any, course: Course, taught: Mapping[str, str], lines
     """The model's answers to lines that are not for the robot, over a few frames in turn: any plan is wrong."""
     shard, answered = load_shard(shard_paths(course.validation)[0]), []
     for index, line in enumerate(lines):
+        picture = np.array(shard.frames[(index % frames) * (len(shard) // frames)])
         try:
             words = normalise(line).text
-        except InstructionError:
+            answer = backend.plan(PlanRequest(words, {"front": picture}, course.robot, places=places))
+        # no answer has no confidence either
+        except (InstructionError, VlmError):
             continue
-        picture = np.array(shard.frames[(index % frames) * (len(shard) // frames)])
-        answer = backend.plan(PlanRequest(words, {"front": picture}, course.robot, places=places))
         acted = acts(answer.text)
         unfamiliar = unfamiliar_to_others(taught, course.robot, own_words(words, answer.text), "")
         answered.append(Answered(course.robot, "", acted, not acted, not acted, answer.decision_probability or 0.0,

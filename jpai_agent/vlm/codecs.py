@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jpai_agent.vlm.backend import PlanAnswer, PlanRequest
+from jpai_agent.vlm.backend import PlanAnswer, PlanRequest, VlmError
 from jpai_agent.vlm.families import family_of
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,12 @@ def probe(ask: Callable[[PlanRequest], PlanAnswer], expected: str, size_px: Call
         size_px: (width, height) of an image as the model's processor resizes it.
     """
     image = probe_image()
-    answer = ask(PlanRequest(PROBE_INSTRUCTION, {"front": image}, robot)).text
+    try:
+        answer = ask(PlanRequest(PROBE_INSTRUCTION, {"front": image}, robot)).text
+    except VlmError as error:
+        if error.reason_code != "plan_error":
+            raise
+        answer = str(error)
     match = _POINT.search(answer)
     errors: dict[str, float] = {}
     for name in candidates if match else ():

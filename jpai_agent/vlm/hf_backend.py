@@ -136,6 +136,8 @@ class HfBackend:
         ended = time.perf_counter()
         skipped = 1 if self._encoder_decoder else inputs["input_ids"].shape[1]
         tokens = output[0, skipped:].tolist()
+        if tokens[-1] not in self._stop:
+            raise VlmError("plan_error", f"no end after {ANSWER_TOKENS_MAX} tokens")
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         spent = {"prepare": prepared - began, "decode": ended - prepared - constraint.mask.spent_s,
                  "grammar": constraint.mask.spent_s, "total": ended - began}

@@ -125,6 +125,8 @@ class OnnxBackend:
             if mask.ended or token == self._eos:
                 break
             answer.append(token)
+        else:
+            raise VlmError("plan_error", f"no end after {ANSWER_TOKENS_MAX} tokens")
         return answer, probability, mask.spent_s
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jpai_agent.train import calibrate as calibration
 from jpai_agent.train.calibrate import ELSEWHERE, THRESHOLDS, Answered
+from jpai_agent.vlm import PlanAnswer, VlmError
 from jpai_agent.vlm.confidence import CALIBRATION, FAMILIAR, Calibration, Familiar, grams
 from jpai_agent.vlm.manifest import read_manifest, verify, write_manifest
 
@@ -99,3 +101,25 @@ def test_a_stored_calibration_is_part_of_the_model(tmp_path):
     shutil.move(tmp_path / FAMILIAR, tmp_path / "lost.npy")
     with pytest.raises(Exception, match="calibration"):
         Calibration.load(tmp_path)
+
+
+def test_lines_that_the_model_comes_to_no_plan_for_tell_nothing(monkeypatch):
+    class Stuck:
+        def plan(self, request):
+            if request.instruction == "あ":
+                raise VlmError("plan_error", "no end")
+            return PlanAnswer('{"decision":"refuse","steps":[],"reason":"not_understood"}')
+
+    monkeypatch.setattr(calibration, "shard_paths", lambda _: [None])
+    monkeypatch.setattr(calibration, "load_shard", lambda _: Shard(np.zeros((3, 8, 8, 3), np.uint8)))
+    course = SimpleNamespace(robot="cart", validation=None)
+    (answered,) = calibration.ask_elsewhere(Stuck(), course, {}, ["あ", "い"], {})
+    assert answered.right and not answered.acts
+
+
+class Shard:
+    def __init__(self, frames):
+        self.frames = frames
+
+    def __len__(self):
+        return len(self.frames)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jpai_agent.vlm import PlanAnswer
+from jpai_agent.vlm import PlanAnswer, VlmError
 from jpai_agent.vlm.codecs import CODECS, PROBE_POINT, codec_for, probe, probe_image
 
 SIZE = (640, 480)
@@ -73,3 +73,15 @@ def test_a_model_that_does_not_point_at_the_probe_tells_nothing():
     )
     assert found.best is None
     assert not found.contradicts
+
+
+@pytest.mark.parametrize("code", ["plan_error", "model_unavailable"])
+def test_a_model_that_comes_to_no_plan_of_the_probe_tells_nothing_and_one_that_fails_says_so(code):
+    def fail(request):
+        raise VlmError(code, "no end")
+
+    if code == "plan_error":
+        assert probe(fail, "xy1000", lambda image: SIZE).best is None
+    else:
+        with pytest.raises(VlmError, match="no end"):
+            probe(fail, "xy1000", lambda image: SIZE)

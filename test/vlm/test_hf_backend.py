@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from jpai_agent.plan import parse_plan
 from jpai_agent.skills import skills_for
 from jpai_agent.vlm import VlmError, load_backend
+from jpai_agent.vlm.conformance import conformance, requests
 from jpai_agent.vlm.hf_backend import HfBackend
 from jpai_agent.vlm.patience import Patience, waiting
 
@@ -27,6 +28,19 @@ def test_a_checkpoint_without_a_manifest_plans_through_transformers(checkpoint, 
     assert 0 < answer.probability <= 1
     assert answer.confidence is None
     assert answer.timings_ms["total"] > 0
+
+
+def test_an_answer_that_does_not_end_is_none_and_counted_as_invalid(hf, checkpoint, request_, monkeypatch):
+    whole = hf.plan(request_)
+    monkeypatch.setattr("jpai_agent.vlm.hf_backend.ANSWER_TOKENS_MAX", whole.answer_tokens)
+    assert hf.plan(request_).text == whole.text
+    monkeypatch.setattr("jpai_agent.vlm.hf_backend.ANSWER_TOKENS_MAX", whole.answer_tokens - 1)
+    with pytest.raises(VlmError, match=f"no end after {whole.answer_tokens - 1} tokens") as caught:
+        hf.plan(request_)
+    assert caught.value.reason_code == "plan_error"
+    monkeypatch.setattr("jpai_agent.vlm.hf_backend.ANSWER_TOKENS_MAX", 1)
+    assert HfBackend(checkpoint, device="cpu").codec_found is None
+    assert conformance(hf, requests(2))["invalid"] == 2
 
 
 TEMPLATE = """\

@@ -23,6 +23,16 @@ def test_an_answer_is_a_plan_with_its_figures(backend, request_):
     assert answer.model == "tiny"
 
 
+def test_an_answer_that_does_not_end_is_none(backend, request_, monkeypatch):
+    whole = backend.plan(request_)
+    monkeypatch.setattr("jpai_agent.vlm.onnx_backend.ANSWER_TOKENS_MAX", whole.answer_tokens)
+    assert backend.plan(request_).text == whole.text
+    monkeypatch.setattr("jpai_agent.vlm.onnx_backend.ANSWER_TOKENS_MAX", whole.answer_tokens - 1)
+    with pytest.raises(VlmError, match=f"no end after {whole.answer_tokens - 1} tokens") as caught:
+        backend.plan(request_)
+    assert caught.value.reason_code == "plan_error"
+
+
 @pytest.mark.parametrize("robot_state", [{"speed_mps": 0.8, "running": "follow"}, {"dialogue": (Exchange("箱まで"),)}])
 def test_the_answer_is_the_same_each_time_and_any_state_is_taken(backend, request_, robot_state):
     request = replace(request_, **robot_state)

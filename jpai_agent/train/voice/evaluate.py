@@ -32,6 +32,7 @@ from jpai_agent.train.voice.readings import as_spoken
 from jpai_agent.train.voice.sentences import MISSPELT, written
 from jpai_agent.train.voice.speech import RATE_HZ, Speaker, kana
 from jpai_agent.train.voice.voices import HELD_OUT_VOICES, Voice
+from jpai_agent.vlm import VlmError
 from jpai_agent.voice.audio import read_wav
 from jpai_agent.voice.embedded import DESCRIPTION, write_description
 from jpai_agent.voice.hints import hints
@@ -95,8 +96,11 @@ def words_of_robots() -> dict[str, list[str]]:
 
 
 def plan_of(backend: Any, sample: Sample, picture: np.ndarray, text: str) -> str:
-    """The model's answer to this text instead of the sample's."""
-    return str(backend.plan(request_of(replace(sample, instruction=text), picture)).text)
+    """The model's answer to this text instead of the sample's; "" where it gives none."""
+    try:
+        return str(backend.plan(request_of(replace(sample, instruction=text), picture)).text)
+    except VlmError:
+        return ""
 
 
 def same_plan(one: str, other: str, skills: dict[str, SkillSpec]) -> bool:

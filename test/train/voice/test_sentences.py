@@ -9,7 +9,10 @@ import pytest
 pytest.importorskip("pyopenjtalk", reason="the extra [voice] is not installed")
 
 from jpai_agent.train.corpus import TEST_AUTHORS
+from jpai_agent.train.sample import Sample
+from jpai_agent.train.voice import evaluate
 from jpai_agent.train.voice.sentences import MAX_CHARS, alphabet, drills, from_corpus, writable, written
+from jpai_agent.vlm import VlmError
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
@@ -41,3 +44,12 @@ def test_the_alphabet_has_all_kana_and_what_occurs_often():
     known = alphabet(["箱", "箱まで", "箱へ", "鬱"])
     assert "箱" in known and "鬱" not in known and {"ぁ", "ヶ", "ー", "、"} <= set(known) | {"ヶ"}
     assert known == "".join(sorted(known))
+
+
+def test_a_model_that_gives_no_plan_of_what_was_heard_has_none(monkeypatch):
+    class Stuck:
+        def plan(self, request):
+            raise VlmError("plan_error", "no end")
+
+    monkeypatch.setattr(evaluate, "request_of", lambda sample, picture: None)
+    assert evaluate.plan_of(Stuck(), Sample(0, "箱まで", None), None, "箱") == ""

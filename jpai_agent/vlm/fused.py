@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 POSITIONS = 1024  # kept room for at first; doubled when it does not do
 OUTPUT_GROUP = 128
 TOLERANCE = 0.05  # of what a layer adds; activations are int8 in the graph
+_GROUPS = (16, 32, 64, 128, 256)  # weights to a scale, as MatMulNBits knows them
 _ROWS_GROUP, _LEAST_GROUP = 128, 32  # weights of 8 bits to a scale in the graph, where all of a row have the same
 _ACTIVATIONS = {"silu": "Silu", "gelu_pytorch_tanh": "Tanh", "gelu": "Erf"}
 _TYPES = {torch.float32: np.float32, torch.int32: np.int32}
@@ -114,7 +115,7 @@ def layer_parts(layer: Any) -> Parts | None:
     if head_dim % 8 or getattr(attention, "sliding_window", None) is not None:
         return None
     whole: list[Any] = found
-    fits = not any(part.values.shape[1] % _LEAST_GROUP for part in whole) and whole[3].values.shape[1] == whole[0].values.shape[0]
+    fits = all(map(_grouped, whole)) and whole[3].values.shape[1] == whole[0].values.shape[0]
     alike = len({(part.bits, part.scale.shape[1]) for part in whole[:3]}) == len({part.bits for part in whole}) == 1
     if not (fits and alike):
         return None
@@ -123,6 +124,12 @@ def layer_parts(layer: Any) -> Parts | None:
     return Parts(tuple(whole[:3]), whole[3], tuple(whole[4:6]), whole[6],
                  (_norm(layer.input_layernorm, width), _norm(layer.post_attention_layernorm, width)), heads,
                  _ACTIVATIONS[activation], head_dim, float(attention.scaling))
+
+
+def _grouped(part: Integers) -> bool:
+    """Whether MatMulNBits reads such groups of weights to a scale: those of a row that has one scale can be chosen."""
+    columns, scales = part.values.shape[1], part.scale.shape[1]
+    return columns % _LEAST_GROUP == 0 and (scales == 1 or columns // scales in _GROUPS)
 
 
 def _norm(norm: Any, width: int) -> tuple[np.ndarray, float]:
@@ -205,7 +212,7 @@ class _Graph:
         bits, columns = parts[0].bits, parts[0].values.shape[1]
         scale = torch.cat([part.scale for part in parts]).float().numpy()
         group = columns // scale.shape[1]
-        if group not in (16, 32, 64, 128, 256):
+        if group not in _GROUPS:
             group = _ROWS_GROUP if columns % _ROWS_GROUP == 0 else _LEAST_GROUP
             scale = np.repeat(scale, columns // group, axis=1)
         blob = np.concatenate([_stored(part, group) for part in parts])

@@ -24,6 +24,7 @@ ENGINE_ENV = "JPAI_ENGINE"
 ENGINES = ("onnx", "torch")  # on a CPU; the first where nothing is said
 GROUP = 64  # weights that share a scale, of 4 bits: with 32, a tenth more is read for each token
 FEW_ROWS = 8
+_GROUPS = (32, 64, 128, 256)  # weights to a scale, of 4 bits, that torch has a kernel for
 _CARRIED = (".json", ".jinja", ".txt", ".md", ".model")
 _SEEING = ("vis", "image", "patch", "projector", "connector")  # in the names of what sees: kept as it is with 4 bits
 
@@ -124,7 +125,7 @@ class Int4Linear(nn.Module):
         self.register_buffer("bias", bias)
         self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
         self._group = values.shape[1] // scale.shape[1]
-        if dtype == torch.bfloat16 and values.shape[0] % 32 == 0:
+        if dtype == torch.bfloat16 and values.shape[0] % 32 == 0 and self._group in _GROUPS:
             zeros = torch.stack([scale, torch.zeros_like(scale)], -1).transpose(0, 1).contiguous().to(dtype)
             self._packed = torch._convert_weight_to_int4pack_for_cpu(shifted.to(torch.int32), 1), zeros
 
@@ -164,15 +165,19 @@ def integers(linear: Any) -> Integers | None:
     if kind == "Int8Tensor":
         return Integers(weight.qdata, weight.scale.reshape(weight.qdata.shape[0], -1), 8, bias)
     # a zero point would be another layer; torchao's symmetric mapping has none
-    if kind == "IntxUnpackedToInt8Tensor" and not bool(weight.zero_point.any()):
+    four = kind == "IntxUnpackedToInt8Tensor" and weight.target_dtype == torch.int4  # type: ignore[attr-defined]
+    if four and not bool(weight.zero_point.any()):
         return Integers(weight.qdata, weight.scale.reshape(weight.qdata.shape[0], -1), 4, bias)
     return None
 
 
 def packed(linear: Any, dtype: torch.dtype) -> nn.Module | None:
-    """What runs a linear layer with torchao's int8 or int4 weights on a CPU; None for any other layer."""
+    """What runs a linear layer with torchao's int8 or int4 weights on a CPU; None for any other layer.
+
+    None also for int8 weights with several scales a row: no kernel of torch's reads them.
+    """
     found = integers(linear)
-    if found is None:
+    if found is None or (found.bits == 8 and found.scale.shape[1] != 1):
         return None
     bias = None if found.bias is None else found.bias.to(dtype)
     if found.bits == 8:

@@ -7,7 +7,7 @@ from torch import nn
 from jpai_agent.vlm import load_backend
 from jpai_agent.vlm.conformance import conformance, missing, requests, stored
 from jpai_agent.vlm.fused import FusedLayer
-from jpai_agent.vlm.quantize import Int4Linear, Int8Linear
+from jpai_agent.vlm.quantize import Int4Linear, Int8Linear, packed
 from jpai_agent.vlm.tiny import MAKERS
 
 COMMON = ("qwen3_vl", "internvl", "smolvlm", "idefics3")  # their decoder layers run in ONNX Runtime
@@ -49,3 +49,22 @@ def test_the_packed_layers_compute_what_their_integers_say(rows, dtype):
     given = x.to(dtype)
     torch.testing.assert_close(Int8Linear(values, row, bias.to(dtype))(given).float(), exact8, **near)
     torch.testing.assert_close(Int4Linear(values, group, bias.to(dtype), dtype)(given).float(), exact4, **near)
+
+
+@pytest.mark.parametrize(("kind", "made"), [
+    (lambda ao: ao.Int8WeightOnlyConfig(version=2), Int8Linear),
+    (lambda ao: ao.Int8WeightOnlyConfig(version=2, granularity=ao.PerGroup(32)), None),
+    (lambda ao: ao.IntxWeightOnlyConfig(torch.int8, ao.PerGroup(32)), None),
+    (lambda ao: ao.IntxWeightOnlyConfig(torch.int4, ao.PerGroup(32)), Int4Linear),
+    (lambda ao: ao.IntxWeightOnlyConfig(torch.int4, ao.PerGroup(48)), Int4Linear),
+], ids=["int8", "int8 in groups", "intx8 in groups", "int4 in 32", "int4 in 48"])  # fmt: skip
+def test_torchaos_weights_are_computed_as_by_itself_or_left_to_it(kind, made):
+    import torchao.quantization as ao
+
+    torch.manual_seed(0)
+    linear, x = nn.Linear(192, 64, dtype=torch.bfloat16), torch.randn(20, 192, dtype=torch.bfloat16)
+    ao.quantize_(nn.Sequential(linear), kind(ao))
+    layer = packed(linear, torch.bfloat16)
+    assert type(layer) is (made or type(None))
+    for rows in (x[:1], x) if layer is not None else ():
+        torch.testing.assert_close(layer(rows), linear(rows), rtol=0.05, atol=0.05)

@@ -36,6 +36,19 @@ def test_a_prompt_and_what_follows_are_computed_as_by_torch(bits):
     assert caches[1].get_seq_length() == 11
 
 
+@pytest.mark.parametrize(("group", "layers"), [(32, TINY.layers), (8, 0)])
+def test_weights_of_8_bits_in_groups_keep_the_scale_of_each(group, layers):
+    from torchao.quantization import Int8WeightOnlyConfig, PerGroup, quantize_
+    from transformers import DynamicCache
+
+    plain, fused = (language_part(TINY, 16) for _ in range(2))
+    for model in (plain, fused):
+        quantize_(model.decoder.layers, Int8WeightOnlyConfig(version=2, granularity=PerGroup(group)))
+    assert fuse(fused) == layers
+    wanted, found = (logits(model, [3, 1, 4], DynamicCache(config=model.decoder.config)).float() for model in (plain, fused))
+    assert (found - wanted).norm() < 0.05 * wanted.norm()
+
+
 def test_a_cache_grows_with_its_sequence_and_begins_anew_with_the_next(monkeypatch):
     from transformers import DynamicCache
 

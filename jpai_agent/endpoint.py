@@ -40,6 +40,8 @@ def serve(model: Model = "",
           zmq: Annotated[str, typer.Option(help="Also serve robots at this ZeroMQ address; beyond this machine with keys "
                                                 "(jpai keys).")] = "") -> None:
     """Offer the model over an OpenAI-compatible route, /v1/chat/completions, to clients with a key; Ctrl-C stops it."""
+    from zmq import ZMQError
+
     from jpai_agent.outward import Accounts
     from jpai_agent.vlm import VlmError, bearer, load_backend
     from jpai_agent.vlm.chat_server import Address, ChatServer
@@ -76,6 +78,8 @@ def serve(model: Model = "",
         door = robots(pool)
     except (OSError, ValueError) as error:
         raise refused(f"{host}:{port} is not served: {error}", 2) from error
+    except ZMQError as error:
+        raise refused(f"{zmq} is not served: {error}", 2) from error
     # uvicorn hands on what ended it, once it has ended
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

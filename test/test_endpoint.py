@@ -9,6 +9,7 @@ import threading
 import uuid
 
 import pytest
+import zmq
 from typer.testing import CliRunner
 
 from jpai_agent import vlm
@@ -101,6 +102,10 @@ def test_keys_that_others_may_read_and_a_port_that_is_taken_are_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = jpai("serve", "--port", str(taken.getsockname()[1]))
         assert done.exit_code == 2 and "is not served" in done.output
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as taken:
+        port = taken.bind_to_random_port("tcp://127.0.0.1")
+        done = jpai("serve", "--port", "0", "--zmq", f"tcp://127.0.0.1:{port}")
+        assert done.exit_code == 2 and f"tcp://127.0.0.1:{port} is not served" in done.output
     key_file().chmod(0o644)
     done = jpai("serve")
     assert done.exit_code == 2 and "chmod 600" in done.output

@@ -144,12 +144,11 @@ def save_merged(adapter: Path, out: Path) -> Path:
     """Write a whole checkpoint to `out`: the base with the adapter in its weights. Returns the base's folder. Raises VlmError."""
     from transformers import AutoModelForImageTextToText
 
+    from jpai_agent.vlm.processors import LOCAL, loading
+
     base = find_base(adapter)
-    try:
-        model: Any = AutoModelForImageTextToText.from_pretrained(base, local_files_only=True, trust_remote_code=False,
-                                                                 use_safetensors=True)
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise VlmError("model_unavailable", f"transformers cannot load {base}: {error}") from error
+    with loading(base):
+        model: Any = AutoModelForImageTextToText.from_pretrained(base, use_safetensors=True, **LOCAL)
     lay_over(model, adapter)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)

@@ -24,7 +24,7 @@ from jpai_agent.vlm.confidence import AnswerProbability, Calibration, coordinate
 from jpai_agent.vlm.families import family_of, require
 from jpai_agent.vlm.grammar import PlanGrammars, TokenMask, plain_tokens, tokenizer_info
 from jpai_agent.vlm.patience import check_patience
-from jpai_agent.vlm.processors import load_processor
+from jpai_agent.vlm.processors import LOCAL, load_processor, loading
 from jpai_agent.vlm.prompt import check_prompt, in_parts, messages, plain_text, without_control, without_system
 from jpai_agent.vlm.quantize import pack_for_cpu
 
@@ -59,12 +59,9 @@ class HfBackend:
         base = find_base(folder) if is_adapter(folder) else folder
         self.family = family_of(_model_type(base))
         require(self.family)
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        try:
+        with loading(base):
             self._processor: Any = load_processor(base)
-            model: Any = AutoModelForImageTextToText.from_pretrained(base, use_safetensors=True, **local)
-        except (OSError, ValueError, ImportError, KeyError) as error:
-            raise VlmError("model_unavailable", f"transformers cannot load {base}: {error}") from error
+            model: Any = AutoModelForImageTextToText.from_pretrained(base, use_safetensors=True, **LOCAL)
         if base != folder:
             lay_over(model, folder)
         self._model: Any = model.to(self.device).eval()

@@ -1,4 +1,4 @@
-"""Load a checkpoint's processor for still frames: the parts of it that are for video and sound are left out.
+"""Load a checkpoint, and its processor for still frames: the parts of it that are for video and sound are left out.
 
 Many families' processors ask for a video processor, which transformers has for torchvision alone, and for one of sound. A
 robot shows frames, so image processor and tokenizer are all that is loaded, and the same is done on every machine.
@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoProcessor
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
+
+from jpai_agent.vlm.backend import VlmError
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _KEPT = ("image_processor", "tokenizer")
@@ -27,6 +32,29 @@ class LeftOut:
     num_frames: int | None = None
     fps: float | None = None
     temporal_patch_size = merge_size = 1
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What keeps transformers from loading a checkpoint folder meanwhile is a VlmError, model_unavailable."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise VlmError("model_unavailable", f"{_damaged(folder)} cannot be read: {error}") from error
+    # RuntimeError: weights of other sizes than config.json says
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        raise VlmError("model_unavailable", f"transformers cannot load {folder}: {error}") from error
+
+
+def _damaged(folder: Path) -> Path:
+    """The first of a folder's files of weights that cannot be opened, else the folder."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt"):
+                pass
+        except SafetensorError:
+            return path
+    return folder
 
 
 def load_processor(folder: Path) -> Any:

@@ -40,17 +40,17 @@ def store_quantized(checkpoint: Path, out: Path, bits: int) -> None:
     """
     from transformers import AutoModelForImageTextToText, TorchAoConfig
 
+    from jpai_agent.vlm.processors import LOCAL, loading
+
     if bits not in BITS:
         raise VlmError("bad_request", f"{bits} bits: linear weights can be kept in {' or '.join(map(str, BITS))}")
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
-    try:
+    with loading(checkpoint):
         if bits == 8:
             config = TorchAoConfig(scheme(8))
         else:
             config = TorchAoConfig(scheme(4), modules_to_not_convert=list(_left_as_they_are(checkpoint)))
-        model: Any = AutoModelForImageTextToText.from_pretrained(checkpoint, quantization_config=config, **local)
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise VlmError("model_unavailable", f"transformers cannot load {checkpoint}: {error}") from error
+        model: Any = AutoModelForImageTextToText.from_pretrained(checkpoint, use_safetensors=True,
+                                                                 quantization_config=config, **LOCAL)
     model.save_pretrained(out)
     for path in sorted(checkpoint.iterdir()):
         if path.is_file() and not (out / path.name).exists() and path.suffix in _CARRIED and "index" not in path.name:
@@ -73,7 +73,9 @@ def _left_as_they_are(checkpoint: Path) -> Iterator[str]:
     """Names of the linear layers that 4 bits would hurt or do not fit, and of the output layer."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
+    from jpai_agent.vlm.processors import LOCAL
+
+    config = AutoConfig.from_pretrained(checkpoint, **LOCAL)
     with torch.device("meta"):
         model: Any = AutoModelForImageTextToText.from_config(config)
     output = model.get_output_embeddings()

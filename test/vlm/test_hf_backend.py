@@ -1,6 +1,8 @@
 """Any checkpoint that transformers loads from a local folder can plan; no code and no pickle of it is run."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from jpai_agent.vlm import VlmError, load_backend
 from jpai_agent.vlm.conformance import conformance, requests
 from jpai_agent.vlm.hf_backend import HfBackend
 from jpai_agent.vlm.patience import Patience, waiting
+from jpai_agent.vlm.quantize import store_quantized
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,24 @@ def test_pickled_weights_are_refused(checkpoint, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(VlmError) as caught:
         load_backend(folder)
+    assert caught.value.reason_code == "model_unavailable"
+
+
+@pytest.mark.parametrize("load", [HfBackend, lambda folder: store_quantized(folder, folder / "out", 8)], ids=["run", "quantize"])
+def test_weights_that_are_damaged_or_of_other_sizes_are_named(checkpoint, load, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "damaged"))
+    weights, config = folder / "model.safetensors", json.loads((folder / "config.json").read_text())
+    whole = weights.read_bytes()
+    for harmed in (whole[:-8], b"\xff" * 1000):
+        weights.write_bytes(harmed)
+        with pytest.raises(VlmError, match=r"damaged/model\.safetensors cannot be read") as caught:
+            load(folder)
+        assert caught.value.reason_code == "model_unavailable"
+    weights.write_bytes(whole)
+    config["text_config"]["encoder_ffn_dim"] *= 2
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(VlmError, match=r"cannot load .*damaged") as caught:
+        load(folder)
     assert caught.value.reason_code == "model_unavailable"
 
 

@@ -198,7 +198,8 @@ def write(work: Path = WORK, out: Path = MODEL, false_per_h: float = 4.0) -> lis
     chosen = good[0] if good else rows[-1]
     out.mkdir(parents=True, exist_ok=True)
     export(made.net, out / MODEL_FILE)
-    about: dict[str, Any] = {"words": list(WORDS), "threshold": chosen["threshold"], "suspects": SUSPECTS, "steps": made.step, "validation": chosen}
+    about: dict[str, Any] = {"words": list(WORDS), "threshold": chosen["threshold"], "suspects": SUSPECTS, "steps": made.step,
+                             "validation": chosen}
     (out / ABOUT_FILE).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return rows
 

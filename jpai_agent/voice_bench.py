@@ -44,7 +44,7 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
         ValueError: An unknown part. SpotterError, RecogniserError, AudioError, GraphError: What it needs is not there.
     """
     from jpai_agent.train.voice.spotting_bench import Scenery, false_stops, measure_recall
-    from jpai_agent.voice.ear import load_ear_config, load_hearing
+    from jpai_agent.voice.recogniser import EMBEDDED, load_recogniser
 
     unknown = set(parts) - set(PARTS)
     if unknown:
@@ -52,13 +52,13 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
     folder, scenery = resource("models", "voice"), Scenery()
     figures: dict[str, Any] = {"what": "voice: synthetic voices, rooms, noise and sentences that were not trained on"}
     if "recall" in parts:
-        hearing = load_hearing(load_ear_config(), complain=tell, moving=lambda: True)
-        figures["stops_recalled"] = measure_recall(folder, n, scenery=scenery, hearing=hearing)
+        recogniser = load_recogniser(EMBEDDED)
+        figures["stops_recalled"] = measure_recall(folder, n, scenery=scenery, recogniser=recogniser)
         tell("stops_recalled")
         figures["stops_recalled_by_the_spotter_alone"] = measure_recall(folder, n, scenery=scenery)
         if _UNSEEN.is_file():
             texts = [line for line in _UNSEEN.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=texts, hearing=hearing)
+            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=texts, recogniser=recogniser)
         figures["spotter"] = spotter_cost(folder)
     if "false" in parts:
         figures["false_stops"] = false_stops(folder, hours, scenery=scenery, tell=tell)
@@ -82,20 +82,21 @@ def spotter_cost(folder: Path, blocks: int = 500) -> dict[str, float]:
     return {"ms_per_block": round(1e3 * block_s, 3), "share_of_a_core": round(block_s / BLOCK_S, 4)}
 
 
-def false_heard(hours: float, scenery: Scenery, tell: Callable[[str], None], seed: int = 23) -> dict[str, Any]:
+def false_heard(hours: float, scenery: Scenery, tell: Callable[[str], None], seed: int = 24) -> dict[str, Any]:
     """All of hearing over so much other sound: stops, and what is taken as an instruction, at once or after it was read back.
 
-    Of the instructions it also counts those for which the model would have moved the robot.
+    Of the instructions it also counts those for which the model would have moved the robot, and those that would have been
+    taken where a wake word is needed.
     """
     from jpai_agent.train.voice.spotting_bench import KINDS, SHARES, sounds
     from jpai_agent.vlm import load_backend
     from jpai_agent.voice.ear import load_ear_config, load_hearing
-    from jpai_agent.voice.hearing import Heard, StopHeard, Unsure
+    from jpai_agent.voice.hearing import Heard, StopHeard, Unsure, after_wake_word
     from jpai_agent.voice.own_voice import OwnVoice
 
     backend = load_backend(None)
     by_kind: dict[str, Any] = {}
-    totals = {"false_stops": 0, "instructions": 0, "acted_on": 0, "unsure": 0}
+    totals = {"false_stops": 0, "instructions": 0, "acted_on": 0, "with_a_wake_word": 0, "unsure": 0}
     for kind in (kind for kind in KINDS if kind in SHARES and kind != "orders"):
         own = OwnVoice()
         hearing = load_hearing(load_ear_config(), complain=tell, own=own)
@@ -107,6 +108,7 @@ def false_heard(hours: float, scenery: Scenery, tell: Callable[[str], None], see
         heard = [event.text for event in events if type(event) is Heard]
         found = {"minutes": round(now_s / 60, 1), "false_stops": sum(type(event) is StopHeard for event in events),
                  "instructions": len(heard), "acted_on": sum(_moves(backend, text) for text in heard),
+                 "with_a_wake_word": sum(after_wake_word(text, ("ロボット",)) is not None for text in heard),
                  "unsure": sum(type(event) is Unsure for event in events)}
         for name in totals:
             totals[name] += int(found[name])
@@ -138,13 +140,19 @@ def _with_kana(text: str) -> str:
 
 
 def _moves(backend: VlmBackend, text: str) -> bool:
-    """Whether the model acts on a text, in sight of a yard with nothing in it."""
-    from jpai_agent.plan import parse_plan
+    """Whether the cart would act on a text, over a frame that shows nothing in particular, or ask back or leave it."""
+    from jpai_agent.plan import PlanError, parse_plan
     from jpai_agent.skills import skills_for
-    from jpai_agent.vlm import PlanRequest
+    from jpai_agent.vlm import PlanRequest, VlmError
+    from jpai_agent.world.robot import load_robot
 
-    image = np.full((480, 640, 3), 128, np.uint8)
-    return parse_plan(backend.plan(PlanRequest(text, {"front": image})).text, skills_for("cart")).decision == "act"
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    try:
+        answer = backend.plan(PlanRequest(text, {"front": image}))
+        sure = answer.confidence is None or answer.confidence >= load_robot("cart").act_confidence
+        return sure and parse_plan(answer.text, skills_for("cart")).decision == "act"
+    except (VlmError, PlanError):
+        return False
 
 
 def _in_the_graph(parts: Sequence[str], n: int, scenery: Scenery, idle: bool, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from jpai_agent.voice.audio import BLOCK_S, RATE_HZ, Block, Samples
 from jpai_agent.voice.inventions import invented
 from jpai_agent.voice.letters import distance
 from jpai_agent.voice.recogniser import Recogniser, RecogniserError, Transcript
-from jpai_agent.voice.spotter import Spot
+from jpai_agent.voice.spotter import Spot, Sureness
 
 # letters of an utterance that was cut off
 _CUT_OFF = 2
@@ -94,7 +94,8 @@ class HearingConfig:
         alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
         sentence_s: Speech that has gone on for so long is no sentence in which a stop word may be the end of an order.
         again_s: While the robot speaks, how often it is looked whether somebody else does.
-        suspected_s: A stop word that is suspected is looked for in the last so many seconds.
+        suspected_s: A stop word that is likely is looked for in what was written down of the last so many seconds; one that is
+            only suspected needs alone_floor as well.
     """
 
     sure: float = 0.75
@@ -115,8 +116,8 @@ class _Job:
     utterance: Utterance
     done: Future[Transcript]
     partial: bool = False
-    # a stop word may have ended at its end
-    suspected: bool = False
+    # how sure it is that a stop word has ended at its end
+    suspected: Sureness | None = None
     # the spotter has stopped the robot within it
     stopped: bool = field(default=False)
 
@@ -196,9 +197,9 @@ class Hearing:
         spot = self._spotter.feed(block.samples) if self._spotter is not None else None
         if spot is None:
             return []
-        if not spot.certain or (self._own is not None and self._own.speaking):
+        if spot.sureness < Sureness.CERTAIN or (self._own is not None and self._own.speaking):
             # the robot's own words may sound like one: what was written down of it tells, some hundredths of a second later
-            self._look(np.concatenate(self._lately), suspected=True)
+            self._look(np.concatenate(self._lately), spot.sureness)
             return []
         word, under_way = spot.word, self._segmenter.speaking
         begin_s = self._segmenter.begin_s if under_way else self.now_s
@@ -212,7 +213,7 @@ class Hearing:
     def _ended(self, utterance: Utterance) -> list[Event]:
         stopped, self._stopped = self._stopped, False
         if not utterance.whole:
-            self._look(utterance.samples, suspected=True)
+            self._look(utterance.samples, Sureness.SUSPECTED)
             return [Dropped("", 0.0, utterance.begin_s, utterance.end_s, "too_long")]
         self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped))
         return []
@@ -226,7 +227,7 @@ class Hearing:
         self._looked_s = self.now_s
         self._look(self._segmenter.so_far())
 
-    def _look(self, samples: Samples, suspected: bool = False) -> None:
+    def _look(self, samples: Samples, suspected: Sureness | None = None) -> None:
         """Have the last that was heard written down before its end."""
         so_far = Utterance(samples, self.now_s - len(samples) / RATE_HZ, self.now_s, whole=False)
         self._jobs.append(_Job(so_far, self._transcribe(samples), partial=True, suspected=suspected))
@@ -253,7 +254,8 @@ class Hearing:
         begin_s, end_s = job.utterance.begin_s, job.utterance.end_s
         if not text or self._is_own(text, begin_s, end_s):
             return []
-        if stop_word(text, self._moving(), vehicle=self._vehicle) and job.suspected:
+        enough = job.suspected is not None and (job.suspected > Sureness.SUSPECTED or confidence >= self.config.alone_floor)
+        if enough and stop_word(text, self._moving(), vehicle=self._vehicle):
             self._stopped = self._segmenter.speaking
             for other in self._jobs:
                 other.stopped = other.stopped or other.utterance.end_s >= end_s

@@ -2,14 +2,15 @@
 
 Every block of 32 ms is turned into log-mel frames, and a causal network, which carries its state from block to block, gives
 how likely a stop word has just ended. What counts is a stop said alone or after a pause, with a call before or
-politeness after it; one inside a longer sentence is for the recogniser's path, which sees the whole of it. Two likelihoods
-matter: from one on a stop is certain; from a lower one on it is suspected, and whoever listens makes sure of it.
+politeness after it; one inside a longer sentence is for the recogniser's path, which sees the whole of it. From one likelihood
+on a stop is certain; from lower ones on it is likely, or suspected, and whoever listens makes sure of it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ HOP, WINDOW = 256, 512
 FRAME_S = HOP / RATE_HZ
 BANDS, LOW_HZ, HIGH_HZ = 40, 80.0, 7_400.0
 MODEL_FILE, ABOUT_FILE = "spotter.onnx", "spotter.json"
+THRESHOLDS = ("suspected", "likely", "certain")  # as they are called in ABOUT_FILE, lowest first
 _FLOOR = 1e-6  # of a band's power
 _FOLLOWS_S = 2.0  # how slowly each band's usual level is followed
-_AGAIN_S, _SUSPECTED_AGAIN_S = 0.8, 0.3  # after a stop has been told, or suspected, none like it is for so long
+_AGAIN_S = (0.3, 0.3, 0.8)  # after a stop has been told, none as sure or less is for so long
 _SMOOTHED = 2  # blocks
 _CHUNK = 2048  # blocks at a time where much is fed at once
 
@@ -36,12 +38,18 @@ class SpotterError(RuntimeError):
     """The spotter's files are not there or are not what they should be; the message says which."""
 
 
+class Sureness(IntEnum):
+    """How sure it is that a stop word has ended."""
+
+    SUSPECTED, LIKELY, CERTAIN = 0, 1, 2
+
+
 @dataclass(frozen=True)
 class Spot:
-    """A stop word that has just ended: certainly, or perhaps."""
+    """A stop word that has just ended, or may have."""
 
     word: str
-    certain: bool = True
+    sureness: Sureness = Sureness.CERTAIN
 
 
 class Features:
@@ -71,18 +79,17 @@ class Spotter:
     """Hears stop words in a stream. One for each stream.
 
     Attributes:
-        words: What it can tell. threshold: from this likelihood on it does. suspects: from this one on it suspects.
+        words: What it can tell. thresholds: from which likelihoods on a stop is suspected, likely, certain.
     """
 
     def __init__(self, folder: Path, threshold: float | None = None) -> None:
-        """`folder`: with MODEL_FILE and ABOUT_FILE. `threshold`: in place of both of the model's own. Raises SpotterError."""
+        """`folder`: with MODEL_FILE and ABOUT_FILE. `threshold`: in place of all of the model's own. Raises SpotterError."""
         import onnxruntime
 
         try:
             about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
             self.words = tuple(str(word) for word in about["words"])
-            self.threshold = float(about["threshold"]) if threshold is None else threshold
-            self.suspects = float(about.get("suspects", self.threshold)) if threshold is None else threshold
+            self.thresholds = tuple(float(about[name]) if threshold is None else threshold for name in THRESHOLDS)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             options.log_severity_level = 3
@@ -103,7 +110,7 @@ class Spotter:
         self._state = np.zeros(self._shape, np.float32)
         self._recent = np.zeros((_SMOOTHED - 1, 1 + len(self.words)), np.float32)
         self._recent[:, 0] = 1.0
-        self._blocks, self._quiet_until_s, self._unsuspicious_until_s = 0, 0.0, 0.0
+        self._blocks, self._quiet_until_s = 0, [0.0] * len(THRESHOLDS)
 
     def feed(self, samples: np.ndarray) -> Spot | None:
         """The stop word that has been heard now, if one has.
@@ -120,14 +127,13 @@ class Spotter:
         found = []
         for begin in range(0, len(samples), _CHUNK * BLOCK):
             likely = self.likelihoods(samples[begin:begin + _CHUNK * BLOCK])
-            for at in np.flatnonzero(1.0 - likely[:, 0] >= min(self.suspects, self.threshold)):
-                now_s, certain = (self._blocks + int(at) + 1) * BLOCK_S, bool(1.0 - likely[at, 0] >= self.threshold)
-                if now_s < (self._quiet_until_s if certain else self._unsuspicious_until_s):
+            for at in np.flatnonzero(1.0 - likely[:, 0] >= self.thresholds[0]):
+                now_s = (self._blocks + int(at) + 1) * BLOCK_S
+                sureness = Sureness(sum(1.0 - likely[at, 0] >= threshold for threshold in self.thresholds) - 1)
+                if now_s < self._quiet_until_s[sureness]:
                     continue
-                self._unsuspicious_until_s = now_s + (_AGAIN_S if certain else _SUSPECTED_AGAIN_S)
-                if certain:
-                    self._quiet_until_s = now_s + _AGAIN_S
-                found.append((now_s, Spot(self.words[int(likely[at, 1:].argmax())], certain)))
+                self._quiet_until_s[:sureness + 1] = [now_s + _AGAIN_S[sureness]] * (sureness + 1)
+                found.append((now_s, Spot(self.words[int(likely[at, 1:].argmax())], sureness)))
             self._blocks += len(likely)
         return found
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jpai_agent.voice.audio import BLOCK_SAMPLES, RATE_HZ, Block, Blocks, Samples
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
-from jpai_agent.voice.spotter import Spot
+from jpai_agent.voice.spotter import Spot, Sureness
 
 LOUD = 0.1
 
@@ -59,16 +59,16 @@ class Table:
 class At:
     """A spotter that hears a word in the block that holds a given moment."""
 
-    def __init__(self, certain: bool = True, **words: float) -> None:
+    def __init__(self, sureness: Sureness = Sureness.CERTAIN, **words: float) -> None:
         """words: When each ends, in seconds."""
-        self._certain = certain
+        self._sureness = sureness
         self._words = {int(end_s * RATE_HZ) // BLOCK_SAMPLES: word for word, end_s in words.items()}
         self._block = -1
 
     def feed(self, samples: Samples) -> Spot | None:
         self._block += 1
         word = self._words.get(self._block)
-        return word and Spot(word, self._certain)
+        return word and Spot(word, self._sureness)
 
 
 class Says:

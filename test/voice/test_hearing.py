@@ -22,6 +22,7 @@ from jpai_agent.voice.hearing import (
     after_wake_word,
 )
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
+from jpai_agent.voice.spotter import Sureness
 
 FIRST, SECOND = noise(1.0, 1), noise(1.2, 2)
 PAUSE = silence(1.0)
@@ -137,11 +138,17 @@ class Always(Table):
 
 
 def test_a_suspected_stop_is_one_once_the_recogniser_has_written_it_down() -> None:
-    events = heard(PAUSE, FIRST, PAUSE, table=Always("止まれ", 0.4), spotter=At(certain=False, 止まれ=1.5))
+    events = heard(PAUSE, FIRST, PAUSE, table=Always("止まれ", 0.4), spotter=At(Sureness.SUSPECTED, 止まれ=1.5))
     assert kinds(events) == [(StopHeard, "止まれ"), (Heard, "止まれ")]
     assert events[0].end_s == pytest.approx(1.5, abs=BLOCK_S)
-    events = heard(PAUSE, FIRST, PAUSE, table=Always("トマト", 0.9), spotter=At(certain=False, 止まれ=1.5))
+    events = heard(PAUSE, FIRST, PAUSE, table=Always("トマト", 0.9), spotter=At(Sureness.LIKELY, 止まれ=1.5))
     assert kinds(events) == [(Heard, "トマト")]
+
+
+def test_the_less_a_stop_is_likely_the_clearer_it_must_have_been_written_down() -> None:
+    for sureness, confidence, stops in ((Sureness.SUSPECTED, 0.05, 0), (Sureness.SUSPECTED, 0.2, 1), (Sureness.LIKELY, 0.01, 1)):
+        events = heard(PAUSE, FIRST, table=Always("止まれ", confidence), spotter=At(sureness, 止まれ=1.5))
+        assert [type(event) for event in events].count(StopHeard) == stops
 
 
 def test_what_is_written_down_after_a_stop_and_holds_none_is_read_back() -> None:

@@ -83,12 +83,12 @@ def test_a_stop_is_told_once_and_soon_again_only_for_another_one(spotter: Spotte
 def test_a_folder_without_its_files_is_named(tmp_path: Path):
     with pytest.raises(SpotterError, match=ABOUT_FILE):
         Spotter(tmp_path)
-    (tmp_path / ABOUT_FILE).write_text(json.dumps({"words": ["止まれ"], "threshold": 0.5}))
+    (tmp_path / ABOUT_FILE).write_text(json.dumps({"words": ["止まれ"], "suspected": 0.2, "likely": 0.4, "certain": 0.5}))
     with pytest.raises(SpotterError, match=MODEL_FILE):
         Spotter(tmp_path)
 
 
-@pytest.mark.parametrize("about", ["", "[]", "{}", '{"words": 3, "threshold": 0.5}', '{"words": ["止まれ"], "threshold": "a"}'])
+@pytest.mark.parametrize("about", ["", "[]", "{}", '{"words": 3, "suspected": 0.2}', '{"words": ["止まれ"], "suspected": "a"}'])
 def test_a_file_that_describes_no_spotter_is_told(tmp_path: Path, about: str):
     (tmp_path / ABOUT_FILE).write_text(about)
     with pytest.raises(SpotterError, match="does not describe"):
@@ -96,7 +96,7 @@ def test_a_file_that_describes_no_spotter_is_told(tmp_path: Path, about: str):
 
 
 def test_a_model_that_is_none_is_told(tmp_path: Path):
-    (tmp_path / ABOUT_FILE).write_text(json.dumps({"words": ["止まれ"], "threshold": 0.5}))
+    (tmp_path / ABOUT_FILE).write_text(json.dumps({"words": ["止まれ"], "suspected": 0.2, "likely": 0.4, "certain": 0.5}))
     (tmp_path / MODEL_FILE).write_bytes(b"no model")
     with pytest.raises(SpotterError, match="is no spotter"):
         Spotter(tmp_path)

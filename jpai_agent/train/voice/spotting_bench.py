@@ -24,10 +24,12 @@ from jpai_agent.train.voice.speech import RATE_HZ, Speaker
 from jpai_agent.train.voice.spotting import music
 from jpai_agent.train.voice.spotting_words import alike, earliest, kind_of, own, stops
 from jpai_agent.train.voice.voices import HELD_OUT_VOICES, TRAINING_VOICES, Voice
+from jpai_agent.voice.activity import Segmenter, Silero
 from jpai_agent.voice.audio import BLOCK_S, read_wav
 from jpai_agent.voice.audio import Block as AudioBlock
 from jpai_agent.voice.hearing import Hearing, StopHeard
-from jpai_agent.voice.spotter import BLOCK, Spotter
+from jpai_agent.voice.recogniser import Recogniser
+from jpai_agent.voice.spotter import BLOCK, Spotter, Sureness
 
 ELSEWHERE = Path(__file__).parents[1] / "elsewhere.txt"  # what is said near a robot and is not for it
 SNRS: dict[str, float | None] = {"clean": None, "10 dB": 10.0, "0 dB": 0.0}
@@ -95,7 +97,7 @@ def recall(spotter: Spotter, said: Sequence[Said]) -> dict[str, Any]:
     for one in said:
         spotter.reset()
         told_s = [time_s for time_s, spot in spotter.scan(in_blocks(one.samples))
-                  if spot.certain and one.begin_s <= time_s <= one.end_s + _LATE_S]
+                  if spot.sureness == Sureness.CERTAIN and one.begin_s <= time_s <= one.end_s + _LATE_S]
         if not told_s:
             missed.append(one.text)
         elif one.bare:
@@ -103,15 +105,16 @@ def recall(spotter: Spotter, said: Sequence[Said]) -> dict[str, Any]:
     return _recalled(len(said), missed, late_s)
 
 
-def heard_recall(hearing: Hearing, said: Sequence[Said]) -> dict[str, Any]:
-    """As `recall`, of hearing as a whole: what the spotter only suspects, the recogniser makes sure of."""
-    late_s, missed, now_s = [], [], hearing.now_s
+def heard_recall(spotter: Spotter, recogniser: Recogniser, said: Sequence[Said]) -> dict[str, Any]:
+    """As `recall`, of hearing as a whole while the robot moves: the recogniser makes sure of what the spotter is not sure of."""
+    late_s, missed = [], []
     for one in said:
-        begun_s, told_s = now_s, []
-        for samples in in_blocks(one.samples).reshape(-1, BLOCK):
-            events = hearing.feed(AudioBlock(now_s, samples))
-            now_s += BLOCK_S
-            told_s += [now_s - begun_s for event in events if isinstance(event, StopHeard)]
+        spotter.reset()
+        hearing = Hearing(Segmenter(Silero()), recogniser, spotter=spotter, moving=lambda: True)
+        told_s = []
+        for index, samples in enumerate(in_blocks(one.samples).reshape(-1, BLOCK)):
+            events = hearing.feed(AudioBlock(index * BLOCK_S, samples))
+            told_s += [hearing.now_s for event in events if isinstance(event, StopHeard)]
         told_s = [time_s for time_s in told_s if one.begin_s <= time_s <= one.end_s + _LATE_S]
         if not told_s:
             missed.append(one.text)
@@ -128,18 +131,18 @@ def _recalled(n: int, missed: Sequence[str], late_s: Sequence[float]) -> dict[st
     return figures
 
 
-def measure_recall(folder: Path, n: int = 300, seed: int = 5, scenery: Scenery | None = None,
-                   texts: Sequence[str] = (), hearing: Hearing | None = None) -> dict[str, Any]:
+def measure_recall(folder: Path, n: int = 300, seed: int = 6, scenery: Scenery | None = None,
+                   texts: Sequence[str] = (), recogniser: Recogniser | None = None) -> dict[str, Any]:
     """Recall by noise, of `n` stops drawn from the words or of `texts`; by an unknown synthesiser where it is installed.
 
-    Of the spotter alone, as far as it is certain, or of `hearing` as a whole.
+    Of the spotter alone, as far as it is certain; with `recogniser`, of hearing as a whole.
     """
-    scenery = scenery or Scenery()
+    spotter, scenery = Spotter(folder), scenery or Scenery()
     words = list(texts) or [one.said for one in stops(Random(seed), n)]
     rng = np.random.default_rng(seed)
 
     def recalled(said: Sequence[Said]) -> dict[str, Any]:
-        return recall(Spotter(folder), said) if hearing is None else heard_recall(hearing, said)
+        return recall(spotter, said) if recogniser is None else heard_recall(spotter, recogniser, said)
 
     spoken = [(text, scenery.say(text, rng)) for text in words]
     figures: dict[str, Any] = {
@@ -242,7 +245,7 @@ def false_stops(folder: Path, hours: float = 2.0, seed: int = 17, scenery: Scene
         heard: list[str] = []
         done_s = 0.0
         for sound in sounds(kind, seconds, seed, scenery):
-            heard += [spot.word for _, spot in spotter.scan(sound.samples) if spot.certain]
+            heard += [spot.word for _, spot in spotter.scan(sound.samples) if spot.sureness == Sureness.CERTAIN]
             done_s += len(sound.samples) / RATE_HZ
         figures[kind] = {"minutes": round(done_s / 60, 1), "false_stops": len(heard), "heard": heard[:8]}
         total += len(heard) if kind in SHARES else 0

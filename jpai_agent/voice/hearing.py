@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -87,7 +87,8 @@ class HearingConfig:
 
     Attributes:
         sure: From this confidence on an instruction is taken as it is. floor: below it, it is dropped.
-        stop_floor: From this confidence on a stop word within a sentence stops. alone_floor: one that is all that was said.
+        stop_floor: From this confidence on a stop word within a sentence stops. alone_floor: one that is all that was said, and
+            that the spotter suspected. unsuspected_floor: one that it did not.
         wake_words: Names that an instruction must begin with; empty: none is needed. A stop never needs one.
         attends_s: How long after `attend` no wake word is needed.
         stale_s: An instruction that a slow recogniser gives later than this after its end is dropped.
@@ -102,6 +103,7 @@ class HearingConfig:
     floor: float = 0.4
     stop_floor: float = 0.3
     alone_floor: float = 0.1
+    unsuspected_floor: float = 0.6
     wake_words: Sequence[str] = ()
     attends_s: float = 10.0
     stale_s: float = 10.0
@@ -118,8 +120,9 @@ class _Job:
     partial: bool = False
     # how sure it is that a stop word has ended at its end
     suspected: Sureness | None = None
-    # the spotter has stopped the robot within it
-    stopped: bool = field(default=False)
+    # the spotter has stopped the robot within it; it has suspected a stop, or there is none
+    stopped: bool = False
+    spotted: bool = True
 
 
 def at_once(work: Callable[[], Transcript]) -> Future[Transcript]:
@@ -156,7 +159,7 @@ class Hearing:
         self._jobs: list[_Job] = []
         self.now_s = 0.0
         self._attends_until_s = float("-inf")
-        self._stopped = False
+        self._stopped = self._spotted_lately = False
         self._looked_s = 0.0
         self._lately: deque[Samples] = deque(maxlen=round(self.config.suspected_s / BLOCK_S))
 
@@ -197,6 +200,7 @@ class Hearing:
         spot = self._spotter.feed(block.samples) if self._spotter is not None else None
         if spot is None:
             return []
+        self._spotted_lately = True
         if spot.sureness < Sureness.CERTAIN or (self._own is not None and self._own.speaking):
             # the robot's own words may sound like one: what was written down of it tells, some hundredths of a second later
             self._look(np.concatenate(self._lately), spot.sureness)
@@ -212,10 +216,11 @@ class Hearing:
 
     def _ended(self, utterance: Utterance) -> list[Event]:
         stopped, self._stopped = self._stopped, False
+        spotted, self._spotted_lately = self._spotted_lately or self._spotter is None, False
         if not utterance.whole:
             self._look(utterance.samples, Sureness.SUSPECTED)
             return [Dropped("", 0.0, utterance.begin_s, utterance.end_s, "too_long")]
-        self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped))
+        self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped, spotted=spotted))
         return []
 
     def _look_who_speaks(self) -> None:
@@ -279,7 +284,8 @@ class Hearing:
             return dropped("nothing")
         if self._is_own(text, begin_s, end_s):
             return dropped("own_voice")
-        enough = self.config.alone_floor if only_stop(text) else self.config.stop_floor
+        alone_floor = self.config.alone_floor if job.spotted else self.config.unsuspected_floor
+        enough = alone_floor if only_stop(text) else self.config.stop_floor
         stops = confidence >= enough and stop_word(text, self._moving(), vehicle=self._vehicle)
         stop: list[Event] = [StopHeard(text, confidence, begin_s, end_s)] if stops and not job.stopped else []
         if stops and only_stop(text):

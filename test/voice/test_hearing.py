@@ -145,6 +145,12 @@ def test_a_suspected_stop_is_one_once_the_recogniser_has_written_it_down() -> No
     assert kinds(events) == [(Heard, "トマト")]
 
 
+def test_a_stop_that_only_the_recogniser_heard_must_be_clear_where_there_is_a_spotter() -> None:
+    # 褒めてほしいな, heard as 停めてほしいな
+    assert kinds(says("停めてほしいな", 0.5, spotter=At())) == [(Unsure, "停めてほしいな")]
+    assert kinds(says("停めてほしいな", 0.7, spotter=At()))[0] == (StopHeard, "停めてほしいな")
+
+
 def test_the_less_a_stop_is_likely_the_clearer_it_must_have_been_written_down() -> None:
     for sureness, confidence, stops in ((Sureness.SUSPECTED, 0.05, 0), (Sureness.SUSPECTED, 0.2, 1), (Sureness.LIKELY, 0.01, 1)):
         events = heard(PAUSE, FIRST, table=Always("止まれ", confidence), spotter=At(sureness, 止まれ=1.5))

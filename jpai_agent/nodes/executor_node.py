@@ -18,7 +18,7 @@ from std_msgs.msg import Empty
 from jpai_agent.agent.executor import Executor, NotPermitted, Run
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, run
-from jpai_agent.nodes.scenes import SceneMemory
+from jpai_agent.nodes.scenes import LOST_WITHIN_S, SceneMemory
 from jpai_agent.nodes.vehicle import route_for
 from jpai_agent.plan import PlanError, parse_plan
 from jpai_agent.skills import skills_for
@@ -28,9 +28,7 @@ from jpai_msgs.msg import ErrorCode, ExecutorStatus, GateStatus
 from jpai_msgs.msg import Verdict as VerdictMsg
 from jpai_msgs.srv import UpdateRun
 
-# a plan whose verdict has not arrived yet is refused after this, and so is one whose scene has not
-VERDICT_WITHIN_S = 1.0
-# and so is one whose start is not on the disk by then
+# a plan whose start is not on the disk by then is refused
 RECORD_WITHIN_S = 3.0
 GATE_SILENT_S = 1.0
 AGENT_SILENT_S = 2.5
@@ -150,7 +148,7 @@ class ExecutorNode(GraphNode):
         """Wait until a verdict of that id, or a scene of that hash, has arrived, but not for ever."""
         arrived: Future = Future()
         self._awaited.setdefault(name, []).append(arrived)
-        timer = self.create_timer(VERDICT_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady)
+        timer = self.create_timer(LOST_WITHIN_S, lambda: arrived.done() or arrived.set_result(None), clock=self.steady)
         await arrived
         self.destroy_timer(timer)
         self._awaited.pop(name, None)

@@ -6,6 +6,7 @@ May be asked from any thread.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,9 @@ from jpai_msgs import msg
 
 # at 20 Hz more than the time in which a rehearsed plan must begin
 KEPT = 800
+_LATELY = 5  # scenes that may have come at once
+# a message that was lost on its way is sent again when its writer asks what is missing (Fast DDS: every 3 s)
+LOST_WITHIN_S = 3.5
 
 
 class SceneMemory:
@@ -29,7 +33,7 @@ class SceneMemory:
     """
 
     def __init__(self, node: Node, news: Callable[[], None] | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._arrived: deque[bytes] = deque(maxlen=KEPT)
         self._latest: Scene | None = None
         self._news = news
@@ -39,6 +43,7 @@ class SceneMemory:
         with self._lock:
             self._arrived.append(message)
             self._latest = None
+            self._lock.notify_all()
         if self._news is not None:
             self._news()
 
@@ -49,11 +54,22 @@ class SceneMemory:
                 self._latest = convert.scene(deserialize_message(self._arrived[-1], msg.Scene))
             return self._latest
 
-    def by_id(self, scene_id: str) -> Scene | None:
-        """The scene of that id; the newest for an empty one; None when it is not kept."""
+    def by_id(self, scene_id: str, within_s: float = 0.0) -> Scene | None:
+        """The scene of that id; the newest for an empty one; None when it is not kept.
+
+        Args:
+            within_s: So long it is waited for, where another thread takes scenes in: others may have taken it in sooner.
+        """
         if not scene_id:
             return self.latest()
-        return next((convert.scene(message) for message in self._back() if message.id == scene_id), None)
+        until_s = time.monotonic() + within_s
+        found = next((message for message in self._back() if message.id == scene_id), None)
+        with self._lock:
+            while found is None and (left_s := until_s - time.monotonic()) > 0:
+                self._lock.wait(left_s)
+                lately = map(self._read, list(self._arrived)[-_LATELY:])
+                found = next((message for message in lately if message.id == scene_id), None)
+        return None if found is None else convert.scene(found)
 
     def by_hash(self, sha256: str) -> Scene | None:
         """The scene whose content has that hash; None when it is not kept."""
@@ -63,4 +79,8 @@ class SceneMemory:
         """The scenes from the newest back."""
         with self._lock:
             arrived = tuple(self._arrived)
-        return (deserialize_message(message, msg.Scene) for message in reversed(arrived))
+        return map(self._read, reversed(arrived))
+
+    @staticmethod
+    def _read(message: bytes) -> msg.Scene:
+        return deserialize_message(message, msg.Scene)

@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from jpai_agent.control import Program
 from jpai_agent.nodes import convert, topics
 from jpai_agent.nodes.base import GraphNode, answer_of, run
-from jpai_agent.nodes.scenes import SceneMemory
+from jpai_agent.nodes.scenes import LOST_WITHIN_S, SceneMemory
 from jpai_agent.plan import ActionPlan
 from jpai_agent.twin.validate import Refused, checked, validate
 from jpai_agent.twin.verdict import Verdict
@@ -90,7 +90,7 @@ class TwinNode(GraphNode):
 
     def _validate(self, request: ValidatePlan.Request) -> tuple[Program, Verdict]:
         """Raises Unrehearsable."""
-        scene = self._scenes.by_id(request.scene_id)
+        scene = self._scenes.by_id(request.scene_id, LOST_WITHIN_S)
         if scene is None:
             raise Unrehearsable(ErrorCode.SCENE_UNKNOWN, f"no scene {request.scene_id!r}")
         try:

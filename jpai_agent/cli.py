@@ -206,15 +206,15 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
           jobs: Annotated[int, typer.Option(help="Processes; threads of large.")] = 1,
           models: Models = None, as_json: AsJson = False,
           what: Annotated[str, typer.Option(
-              help="episodes, faults, unsafe, model, fleet, conformance, engines, large, rehearsal, twin, simulation, driving, "
-                   "stop, stopping, latency, network, voice.")] = "episodes",
+              help="episodes, faults, unsafe, crossing, model, fleet, conformance, engines, large, rehearsal, twin, simulation, "
+                   "driving, stop, stopping, latency, network, voice.")] = "episodes",
           robot: Annotated[str, typer.Option(help="Whose rehearsal, way to stop or faults: cart or car.")] = "cart",
           seeds: Annotated[int, typer.Option(help="Of each fault.")] = 5,
           only: Annotated[list[str] | None, typer.Option(help="Only this fault; may be given several times.")] = None,
-          n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; stops of stop, stopping and "
-                                                     "latency; 0: as many as each has.")] = 0,
+          n: Annotated[int, typer.Option(min=0, help="Plans of each sort, of unsafe and twin; yards of crossing; stops of stop, "
+                                                     "stopping and latency; 0: as many as each has.")] = 0,
           idle: Annotated[bool, typer.Option(help="Time stop with the model and the twin at rest.")] = False,
-          seed: Annotated[int, typer.Option(help="Of unsafe and twin.")] = 0,
+          seed: Annotated[int, typer.Option(help="Of unsafe, crossing and twin.")] = 0,
           device: Annotated[str, typer.Option(help="Of large: cpu, or cuda for an accelerator.")] = "cpu") -> None:
     """Run a suite and print its table, or time a part and print its figures with the machine's description.
 
@@ -246,10 +246,12 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
             raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False) if as_json else "\n".join(table(figures)))
         raise typer.Exit(1 if figures["unsafe"]["executed"] else 0)
-    if what == "twin" and (n or seed):
+    if what == "crossing" or (what == "twin" and (n or seed)):
+        from jpai_agent.sim.crossing import bench_crossing
         from jpai_agent.sim.discrimination import bench_discrimination
 
-        figures = bench_discrimination(n or 100, seed, jobs=max(jobs, 1))
+        figures = (bench_crossing(n or 300, seed, jobs=jobs) if what == "crossing" else
+                   bench_discrimination(n or 100, seed, jobs=max(jobs, 1)))
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))
         return
     if what != "episodes":

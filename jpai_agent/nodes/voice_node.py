@@ -19,7 +19,7 @@ from std_msgs.msg import Bool, Int16MultiArray, String
 
 from jpai_agent.language import only_stop, stop_word
 from jpai_agent.nodes import topics
-from jpai_agent.nodes.base import GraphNode, run, stamp_of
+from jpai_agent.nodes.base import GraphNode, raise_priority, run, stamp_of
 from jpai_agent.skills import skills_for
 from jpai_agent.voice.audio import RATE_HZ, AudioError, Block, Blocks, MicrophoneSource, Samples, Source, WavSource, mono
 from jpai_agent.voice.ear import Ear, load_ear_config, load_hearing
@@ -31,6 +31,8 @@ from jpai_msgs.msg import GateStatus, Heard, Reply
 
 _KINDS = {Said: Heard.HEARD, Unsure: Heard.UNSURE, Dropped: Heard.DROPPED, StopHeard: Heard.STOP}
 # stops from here begin like this
+# after the gate, before the rest: a stop that is heard must not wait for the model and the twin
+PRIORITY = -5
 BY_VOICE = "voice: "
 # a topic that gives nothing for so long after its last piece has passed is silent; a longer piece is no part of a stream
 PAUSE_S, LONGEST_PIECE_S = 0.2, 1.0
@@ -269,7 +271,8 @@ def message_type(name: str, rate_hz: int, complain: Callable[[str], Any]) -> tup
 
 
 def main() -> int:
-    """Run the node."""
+    """Run the node, before all that may take its time: stops are among what it hears."""
+    raise_priority(PRIORITY)
     return run(VoiceNode)
 
 

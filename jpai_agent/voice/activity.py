@@ -98,7 +98,11 @@ class Utterance:
 
 
 class Segmenter:
-    """Cuts utterances out of blocks. `speaking` is True while one is under way."""
+    """Cuts utterances out of blocks.
+
+    Attributes:
+        speaking: True while one is under way. begin_s, end_s: When its speech began, and was last heard.
+    """
 
     def __init__(self, detector: Detector, config: CutConfig | None = None) -> None:
         self.config = config or CutConfig()
@@ -108,7 +112,7 @@ class Segmenter:
         self._before: deque[Block] = deque(maxlen=round(self.config.before_s / BLOCK_S) + self.config.sure_blocks)
         self._blocks: list[Block] = []
         self._loud = 0
-        self._end_s = 0.0
+        self.end_s = 0.0
         self._spoken_s = 0.0
         # an utterance was cut off and has not ended yet
         self._overrun = False
@@ -125,14 +129,14 @@ class Segmenter:
         if not self._overrun:
             self._blocks.append(block)
         if likely >= self.config.goes_on:
-            self._end_s = block.time_s + BLOCK_S
+            self.end_s = block.time_s + BLOCK_S
             self._spoken_s += BLOCK_S
-        elif block.time_s + BLOCK_S - self._end_s >= self._silence_s - BLOCK_S / 2:
+        elif block.time_s + BLOCK_S - self.end_s >= self._silence_s - BLOCK_S / 2:
             ended = self.flush()
             # what was said last may belong to what is said next
             self._before.extend(self._blocks[-(self._before.maxlen or 0):])
             return ended
-        if self._end_s - self.begin_s > self.config.longest_s and not self._overrun:
+        if self.end_s - self.begin_s > self.config.longest_s and not self._overrun:
             self._overrun = True
             return self._cut(whole=False)
         return None
@@ -159,11 +163,11 @@ class Segmenter:
         self.speaking, self._blocks = True, list(self._before)
         self._before.clear()
         self.begin_s = block.time_s - (self.config.sure_blocks - 1) * BLOCK_S
-        self._end_s = block.time_s + BLOCK_S
+        self.end_s = block.time_s + BLOCK_S
         self._spoken_s = self.config.sure_blocks * BLOCK_S
 
     def _cut(self, whole: bool) -> Utterance:
-        return Utterance(self.so_far(), self.begin_s, self._end_s, whole)
+        return Utterance(self.so_far(), self.begin_s, self.end_s, whole)
 
 
 def silence(seconds: float) -> Samples:

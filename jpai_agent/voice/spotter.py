@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from scipy.fft import rfft
-from scipy.signal import lfilter
 
 from jpai_agent.voice.audio import BLOCK_S, RATE_HZ
 from jpai_agent.voice.audio import BLOCK_SAMPLES as BLOCK
@@ -70,8 +69,11 @@ class Features:
         power = (spectrum.real**2 + spectrum.imag**2) @ _bank()
         level = np.log(power + np.float32(_FLOOR))
         keep = 1.0 - FRAME_S / _FOLLOWS_S
-        state = keep * level[:1] if self._level is None else self._level
-        usual, self._level = lfilter([1.0 - keep], [1.0, -keep], level, axis=0, zi=state)
+        usual = np.empty(level.shape)
+        follows = level[0] if self._level is None else self._level
+        for frame, now in enumerate(level):
+            follows = usual[frame] = keep * follows + (1.0 - keep) * now
+        self._level = follows
         return np.clip((level - usual) / 3.0, -2.0, 4.0).astype(np.float32)
 
 

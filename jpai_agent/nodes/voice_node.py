@@ -31,9 +31,9 @@ from jpai_msgs.msg import GateStatus, Heard, Reply
 
 _KINDS = {Said: Heard.HEARD, Unsure: Heard.UNSURE, Dropped: Heard.DROPPED, StopHeard: Heard.STOP}
 # stops from here begin like this
+BY_VOICE = "voice: "
 # after the gate, before the rest: a stop that is heard must not wait for the model and the twin
 PRIORITY = -5
-BY_VOICE = "voice: "
 # a topic that gives nothing for so long after its last piece has passed is silent; a longer piece is no part of a stream
 PAUSE_S, LONGEST_PIECE_S = 0.2, 1.0
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-voice = typer.Typer(help="Make the embedded recogniser: data, fit, export, eval, card.", no_args_is_help=True,
+voice = typer.Typer(help="Make the embedded recogniser: data, fit, export, eval, card; and addressee.", no_args_is_help=True,
                     add_completion=False)
 
 Work = Annotated[Path, typer.Option(help="Folder of recordings and training states.")]
@@ -121,6 +121,18 @@ def evaluate(
     typer.echo(hearing.table(results, failures))
     if out is not None:
         hearing.store(out, results)
+
+
+@voice.command()
+def addressee(work: Work = DEFAULT_WORK, model: Model = DEFAULT_MODEL,
+              spoken: Annotated[int, typer.Option(help="Lines of each kind that are learned as heard, too.")] = 1500) -> None:
+    """Teach the robot to tell orders from talk beside it (half an hour, most of it speaking and hearing). Resumes.
+
+    Example: jpai train voice addressee
+    """
+    from jpai_agent.train.voice.addressee import write
+
+    typer.echo(json.dumps(write(work, model, spoken), ensure_ascii=False, indent=2))
 
 
 @voice.command()

@@ -12,6 +12,7 @@ from typing import Any
 
 from jpai_agent.language import stop_word
 from jpai_agent.voice.activity import CutConfig, Segmenter, Silero
+from jpai_agent.voice.addressee import Addressee, AddresseeError
 from jpai_agent.voice.audio import AudioError, Block, Source
 from jpai_agent.voice.hearing import Dropped, Event, Heard, Hearing, HearingConfig, OwnVoice, StopSpotter, Unsure, at_once
 from jpai_agent.voice.recogniser import EMBEDDED, RecogniserError, load_recogniser
@@ -19,7 +20,7 @@ from jpai_agent.voice.settings import check_numbers, load_settings
 from jpai_agent.voice.spotter import Spotter, SpotterError
 from jpai_agent.world.paths import resource
 
-_RANGES = {"sure": (0.0, 1.0), "floor": (0.0, 1.0), "silence_s": (0.1, 3.0)}
+_RANGES = {"sure": (0.0, 1.0), "floor": (0.0, 1.0), "aside": (0.0, 1.0), "silence_s": (0.1, 3.0)}
 # how often a device that is gone is looked for
 AGAIN_S = 3.0
 
@@ -30,7 +31,7 @@ class EarConfig:
 
     Attributes:
         device: A part of the microphone's name or its number; "": the system's. recogniser: As `load_recogniser` takes it.
-        wake_words, sure, floor: As of HearingConfig. silence_s: As of CutConfig.
+        wake_words, sure, floor, aside: As of HearingConfig. silence_s: As of CutConfig.
 
     Raises:
         ValueError: A value is of another kind or out of its range; says which.
@@ -41,6 +42,7 @@ class EarConfig:
     wake_words: Sequence[str] = field(default_factory=tuple)
     sure: float = 0.75
     floor: float = 0.4
+    aside: float = 0.5
     silence_s: float = 0.4
 
     def __post_init__(self) -> None:
@@ -69,7 +71,8 @@ def load_hearing(config: EarConfig, *, complain: Callable[[str], Any], hints: Se
     """Hearing with its models loaded. Raises AudioError and RecogniserError where one that it cannot do without is missing.
 
     Args:
-        complain: Is told when stop words are not heard by themselves; then they are found in what is written down.
+        complain: Is told when stop words are not heard by themselves, and then found in what is written down, and when talk is
+            not told from orders.
         beside: Where the recogniser works; here and now when left out.
     """
     segmenter = Segmenter(Silero(), CutConfig(silence_s=config.silence_s))
@@ -78,9 +81,14 @@ def load_hearing(config: EarConfig, *, complain: Callable[[str], Any], hints: Se
         spotter = Spotter(resource("models", "voice"))
     except SpotterError as error:
         complain(f"stop words are heard only once a sentence has ended: {error}")
-    judging = HearingConfig(sure=config.sure, floor=config.floor, wake_words=tuple(config.wake_words))
+    judging = HearingConfig(sure=config.sure, floor=config.floor, aside=config.aside, wake_words=tuple(config.wake_words))
+    meant: Callable[[str], float] | None = None
+    try:
+        meant = Addressee(resource("models", "voice"))
+    except AddresseeError as error:
+        complain(f"talk beside the robot is not told from orders: {error}")
     return Hearing(segmenter, load_recogniser(config.recogniser), hints=hints, spotter=spotter, own=own, vehicle=vehicle,
-                   config=judging, moving=moving, submit=beside.submit if beside is not None else at_once)
+                   config=judging, meant=meant, moving=moving, submit=beside.submit if beside is not None else at_once)
 
 
 class Ear:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,6 +20,9 @@ from jpai_agent.voice.letters import distance
 from jpai_agent.voice.recogniser import Recogniser, RecogniserError, Transcript
 from jpai_agent.voice.spotter import Spot, Sureness
 
+# 行ってくださいね, 曲がってもらえますか, お願い; not お願いしたい … けど
+_ENDS = re.compile("(?:ください|下さい|くれ(?:る|ん|へん|ます|ません)?|(?:もらえ|いただけ|頂け)(?:る|ます|ません)?|ちょうだい|"
+                   "頂戴|(?:お願い|おねがい)(?:します|いたします|致します)?|よろしく|なさい)[かねよな]*$")
 # letters of an utterance that was cut off
 _CUT_OFF = 2
 
@@ -53,8 +57,8 @@ class PersonSpeaks(Event):
 class Dropped(Event):
     """Not taken.
 
-    `why` is too_long, stale, nothing, own_voice, no_wake_word, invention, unclear or cut_off (its microphone was lost); stopped,
-    where all that was certain was the stop; failed, with the fault as text.
+    `why` is too_long, stale, nothing, own_voice, no_wake_word, aside (said to somebody else), invention, unclear or cut_off (its
+    microphone was lost); stopped, where all that was certain was the stop; failed, with the fault as text.
     """
 
     why: str = ""
@@ -89,12 +93,14 @@ class HearingConfig:
         sure: From this confidence on an instruction is taken as it is. floor: below it, it is dropped.
         stop_floor: From this confidence on a stop word within a sentence stops. alone_floor: one that is all that was said, and
             that the spotter suspected. unsuspected_floor: one that it did not.
+        aside: What is less likely than this to be meant for the robot is dropped, unless a wake word begins it. Never a stop.
         wake_words: Names that an instruction must begin with; empty: none is needed. A stop never needs one.
         attends_s: How long after `attend` no wake word is needed.
         stale_s: An instruction that a slow recogniser gives later than this after its end is dropped.
         alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
         sentence_s: Speech that has gone on for so long is no sentence in which a stop word may be the end of an order.
         again_s: While the robot speaks, how often it is looked whether somebody else does.
+        pause_s: After so much silence an utterance is written down; where it has come to an end by its words, it ends there.
         suspected_s: A stop word that is likely is looked for in what was written down of the last so many seconds; one that is
             only suspected needs alone_floor as well.
     """
@@ -104,12 +110,14 @@ class HearingConfig:
     stop_floor: float = 0.3
     alone_floor: float = 0.1
     unsuspected_floor: float = 0.6
+    aside: float = 0.5
     wake_words: Sequence[str] = ()
     attends_s: float = 10.0
     stale_s: float = 10.0
     alone_s: float = 1.6
     sentence_s: float = 6.0
     again_s: float = 0.5
+    pause_s: float = 0.2
     suspected_s: float = 3.0
 
 
@@ -143,6 +151,7 @@ class Hearing:
         recogniser: Writes them down. hints: Words that are likely.
         spotter: Hears stop words; without one they are found in what was written down.
         own: Knows what the robot says; None where it does not speak.
+        meant: How likely it is that a text was said to the robot; without it all is taken to be.
         moving: Tells whether the robot moves; then a stop word within a sentence stops it too.
         vehicle: It is a car, which is told where to stop while it drives (language.stop).
         submit: Does the recogniser's work, one after the other; here and now unless given.
@@ -150,17 +159,21 @@ class Hearing:
 
     def __init__(self, segmenter: Segmenter, recogniser: Recogniser, *, hints: Sequence[str] = (),
                  spotter: StopSpotter | None = None, own: OwnVoice | None = None, vehicle: bool = False,
-                 config: HearingConfig | None = None, moving: Callable[[], bool] = lambda: False,
+                 config: HearingConfig | None = None, meant: Callable[[str], float] | None = None,
+                 moving: Callable[[], bool] = lambda: False,
                  submit: Callable[[Callable[[], Transcript]], Future[Transcript]] = at_once) -> None:
         self.config = config or HearingConfig()
         self._segmenter, self._recogniser, self._hints = segmenter, recogniser, tuple(hints)
         self._spotter, self._own, self._vehicle, self._submit = spotter, own, vehicle, submit
-        self._moving = moving
+        self._meant, self._moving = meant, moving
         self._jobs: list[_Job] = []
         self.now_s = 0.0
         self._attends_until_s = float("-inf")
         self._stopped = self._spotted_lately = False
         self._looked_s = 0.0
+        # what has been written down in the present pause, and where the speech before it ended
+        self._paused: Future[Transcript] | None = None
+        self._paused_s = 0.0
         self._lately: deque[Samples] = deque(maxlen=round(self.config.suspected_s / BLOCK_S))
 
     @property
@@ -185,6 +198,7 @@ class Hearing:
             events += self._ended(utterance)
         elif self._segmenter.speaking:
             self._look_who_speaks()
+            events += self._paused_here()
         return events + self._written(wait=False)
 
     def split(self) -> list[Event]:
@@ -220,8 +234,22 @@ class Hearing:
         if not utterance.whole:
             self._look(utterance.samples, Sureness.SUSPECTED)
             return [Dropped("", 0.0, utterance.begin_s, utterance.end_s, "too_long")]
-        self._jobs.append(_Job(utterance, self._transcribe(utterance.samples), stopped=stopped, spotted=spotted))
+        known = self._paused if self._paused_s == utterance.end_s else None
+        self._jobs.append(_Job(utterance, known or self._transcribe(utterance.samples), stopped=stopped, spotted=spotted))
         return []
+
+    def _paused_here(self) -> list[Event]:
+        """In a pause, have what was said written down; an utterance whose words have come to an end has ended."""
+        end_s = self._segmenter.end_s
+        if self.now_s - end_s < self.config.pause_s - BLOCK_S / 2 or (self._own is not None and self._own.speaking):
+            return []
+        if self._paused_s != end_s:
+            self._paused, self._paused_s = self._transcribe(self._segmenter.so_far()), end_s
+        if self._paused is None or not self._paused.done() or self._paused.exception() is not None:
+            return []
+        transcript = self._paused.result()
+        long_enough = end_s - self._segmenter.begin_s >= self._segmenter.config.short_s
+        return self.split() if long_enough and transcript.confidence >= self.config.sure and ends(transcript.text) else []
 
     def _look_who_speaks(self) -> None:
         """While the robot speaks, have what is heard meanwhile written down again and again."""
@@ -302,26 +330,27 @@ class Hearing:
 
     def _objection(self, text: str, confidence: float, begin_s: float, end_s: float) -> tuple[str, str]:
         """Why a text is not taken, "" where it is, and what was said to the robot."""
-        words = self._addressed(text, begin_s)
+        named = after_wake_word(text, self.config.wake_words)
+        why = ""
         if self.now_s - end_s > self.config.stale_s:
-            return "stale", text
-        if invented(text):
-            return "invention", text
-        if words is None:
-            return "no_wake_word", text
-        return ("unclear" if confidence < self.config.floor else ""), words
-
-    def _addressed(self, text: str, begin_s: float) -> str | None:
-        """What is said to the robot, without its name; None where it was not addressed."""
-        if not self.config.wake_words:
-            return text
-        rest = after_wake_word(text, self.config.wake_words)
-        if rest is not None:
-            return rest or text
-        return text if begin_s <= self._attends_until_s else None
+            why = "stale"
+        elif invented(text):
+            why = "invention"
+        elif named is None and self.config.wake_words and begin_s > self._attends_until_s:
+            why = "no_wake_word"
+        elif confidence < self.config.floor:
+            why = "unclear"
+        elif named is None and self._meant is not None and self._meant(text) < self.config.aside:
+            why = "aside"
+        return why, text if why else named or text
 
     def _is_own(self, text: str, begin_s: float, end_s: float) -> bool:
         return self._own is not None and self._own.says(text, begin_s, end_s)
+
+
+def ends(text: str) -> bool:
+    """Whether an order has come to an end by its words (…してください, …お願いします). After a bare …して more may come."""
+    return bool(_ENDS.search(fold(text).replace(" ", "")))
 
 
 def after_wake_word(text: str, wake_words: Sequence[str]) -> str | None:

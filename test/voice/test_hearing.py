@@ -20,6 +20,7 @@ from jpai_agent.voice.hearing import (
     StopHeard,
     Unsure,
     after_wake_word,
+    ends,
 )
 from jpai_agent.voice.recogniser import RecogniserError, Transcript
 from jpai_agent.voice.spotter import Sureness
@@ -61,6 +62,70 @@ def test_two_utterances_are_told_in_their_order() -> None:
 def test_what_was_said_less_clearly_is_to_be_read_back_and_what_is_unclear_is_dropped() -> None:
     assert kinds(says("赤い箱へ", 0.6)) == [(Unsure, "赤い箱へ")]
     assert why(says("赤い箱へ", 0.2)) == ["unclear"]
+
+
+def test_what_was_meant_for_somebody_else_is_dropped_but_not_a_stop_nor_what_begins_with_the_robots_name() -> None:
+    def meant(text: str) -> float:
+        return 0.9 if "箱" in text else 0.1
+
+    assert why(says("きのうの映画みた", meant=meant)) == ["aside"]
+    assert why(says("赤い箱へ", meant=meant)) == ["Heard"]
+    assert why(says("きのうの映画みた", 0.6, meant=meant)) == ["aside"]
+    assert why(says("止まれ", meant=lambda text: 0.0)) == ["StopHeard", "Heard"]
+    assert why(says("きのうの映画みた", meant=meant, config=HearingConfig(aside=0.0))) == ["Heard"]
+    named = HearingConfig(wake_words=("ロボット",))
+    assert kinds(says("ロボット、歌ってみて", meant=meant, config=named)) == [(Heard, "歌ってみて")]
+
+
+class Counting(Table):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def transcribe(self, samples: np.ndarray, hints=()) -> Transcript:
+        self.asked += 1
+        return super().transcribe(samples, hints)
+
+
+def silence_before_heard_s(text: str, confidence: float = 0.95, said: np.ndarray = FIRST, **options) -> float:
+    """How long nobody has spoken when the instruction is told; the recogniser has been asked once."""
+    table = Counting([(said, Transcript(text, confidence))])
+    hearing = Hearing(Segmenter(loud), table, **options)
+    for block in blocks(PAUSE, said, PAUSE):
+        if any(isinstance(event, Heard | Unsure) for event in hearing.feed(block)):
+            assert table.asked == 1 or "own" in options
+            return hearing.now_s - 1.0 - len(said) / 16_000
+    raise AssertionError("nothing was heard")
+
+
+def test_words_that_end_an_order_end_it_before_the_silence_does() -> None:
+    assert silence_before_heard_s("赤い箱の前まで行ってください") == pytest.approx(0.2, abs=0.05)
+    # more may come, or not all was heard well
+    assert silence_before_heard_s("赤い箱の前まで行って") == pytest.approx(0.4, abs=0.05)
+    assert silence_before_heard_s("赤い箱の前まで行ってください", 0.6) == pytest.approx(0.4, abs=0.05)
+    # お願い alone may be the begin of one
+    assert silence_before_heard_s("お願い", said=noise(0.4, 3)) == pytest.approx(0.6, abs=0.05)
+
+
+def test_nothing_ends_early_while_the_robot_speaks() -> None:
+    assert silence_before_heard_s("青い箱に行ってくれる", own=Says("赤い箱へ向かいます")) == pytest.approx(0.4, abs=0.05)
+
+
+def test_speech_that_goes_on_after_a_short_pause_is_one_utterance() -> None:
+    both = np.concatenate([FIRST, silence(0.3), SECOND])
+    table = Table([(FIRST, Transcript("赤い箱まで行って", 0.95)), (both, Transcript("赤い箱まで行って、3秒待って", 0.95))])
+    assert kinds(heard(PAUSE, both, PAUSE, table=table)) == [(Heard, "赤い箱まで行って、3秒待って")]
+
+
+@pytest.mark.parametrize("text", ["次の信号を左に曲がってください", "そこで停めてくれる?", "取ってきてくれへん",
+                                  "出口までお願いします", "右のやつお願いね", "曲がってもらえますか", "見せてちょうだい"])
+def test_some_words_end_an_order(text: str) -> None:
+    assert ends(text)
+
+
+@pytest.mark.parametrize("text", ["赤い箱まで行って", "次左", "お願いしたいんだけど", "", "くださいと言って"])
+def test_after_others_more_may_come(text: str) -> None:
+    assert not ends(text)
 
 
 def test_silence_and_noise_in_which_no_word_is_found_give_nothing() -> None:

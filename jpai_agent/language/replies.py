@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jpai_agent.language.steps import Phrase, phrase
+from jpai_agent.language.steps import Phrase, phrase, thing
 from jpai_agent.plan.types import ActionPlan
 
 _ASK = {
@@ -105,8 +105,10 @@ def failure(code: str, label: str | None = None) -> str:
     """
     template = FAILURES.get(code, "すみません、うまくいきませんでした。")
     if code in _LABELLED:
-        return template.format(label=_LABELLED[code].format(label) if label else "")
-    return template.format(label=label or _NAMELESS.get(code, "目標"))
+        return template.format(label=_LABELLED[code].format(thing(label)) if label else "")
+    if code in _NAMELESS:
+        label = thing(label) if label else _NAMELESS[code]
+    return template.format(label=label or "目標")
 
 
 def ask_or_refuse(decision: str, reason: str, label: str | None = None) -> str:

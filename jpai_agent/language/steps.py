@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jpai_agent.language.numbers import plain, say_angle, say_distance, say_duration
 from jpai_agent.plan.types import Step, Target
 
+_BESIDE_IT = re.compile("の(?:すぐ)?(?:手前|前|まえ|横|よこ|隣|となり|そば|近く|ちかく|ところ|とこ|あたり|"
+                        "辺り|向こう|後ろ|うしろ|裏)(?:まで?|に|へ|で)?$|まで$")
 STANDOFF_M = 0.6  # the plan language's default; a gap is told only where the plan says otherwise
 
 
@@ -28,12 +31,17 @@ def phrase(step: Step, places: Mapping[str, str], home: str | None, vehicle: boo
     return word(step, places, home)
 
 
+def thing(label: str) -> str:
+    """A label without what it says of the way there (赤い箱の手前まで → 赤い箱), which the robot says in words of its own."""
+    return _BESIDE_IT.sub("", label) or label
+
+
 def _name(target: Target | None, places: Mapping[str, str]) -> str:
     if target is None:
         return "そこ"
     if target.place is not None:
         return places.get(target.place, target.label or target.place)
-    return target.label or "そこ"
+    return thing(target.label) if target.label else "そこ"
 
 
 def _go_to(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
@@ -60,7 +68,7 @@ def _face(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
 
 
 def _follow(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
-    name = "その人" if step.target is None or step.target.label is None else step.target.label
+    name = "その人" if step.target is None or step.target.label is None else thing(step.target.label)
     span = f"{say_duration(step.args['duration_s'])}間" if "duration_s" in step.args else ""
     if step.args.get("until") == "target_stops":
         return Phrase(f"{name}が止まるまでついていって", f"{name}が止まるまでついていきます")
@@ -171,7 +179,7 @@ def _u_turn(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
 
 
 def _follow_vehicle(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
-    name = "その車" if step.target is None or step.target.label is None else step.target.label
+    name = "その車" if step.target is None or step.target.label is None else thing(step.target.label)
     until = {"target_turns": "が曲がるまで", "target_stops": "が止まるまで"}.get(step.args.get("until", ""))
     if until:
         return Phrase(f"{name}{until}ついていって", f"{name}{until}ついていきます")

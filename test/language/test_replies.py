@@ -5,6 +5,7 @@ import re
 import pytest
 
 from jpai_agent.language import FAILURES, ask_or_refuse, failure, plan_reply
+from jpai_agent.language.steps import phrase
 from jpai_agent.plan import REASONS, ActionPlan, Step, Target
 
 PLACES = {"dock": "充電ステーション", "office": "事務所"}
@@ -93,3 +94,17 @@ def test_a_failure_is_one_or_two_short_polite_sentences(code, label):
     assert len(words) <= 45
     assert "{" not in words
     assert words.count("。") + words.count("？") <= 2
+
+
+@pytest.mark.parametrize(("label", "name"), [
+    ("赤い箱の手前ま", "赤い箱"), ("赤い箱の手前", "赤い箱"), ("コンビニの前に", "コンビニ"), ("青いコーンまで", "青いコーン"),
+    ("箱のところ", "箱"), ("赤い箱", "赤い箱"), ("前のコーン", "前のコーン"), ("箱の前の人", "箱の前の人"), ("くるま", "くるま"),
+    ("まで", "まで")])
+def test_what_a_label_says_of_the_way_is_not_said_twice(label, name):
+    step = Step("go_to", {"target": Target(label=label, camera="front", point=(500, 500))})
+    assert phrase(step, {}, None, False).masu == f"{name}の手前まで行きます"
+    assert failure("target_lost", label) == f"{name}を見失いました。止まっています。"
+
+
+def test_an_instruction_that_is_read_back_is_read_as_it_is():
+    assert failure("unsure", "赤い箱の手前まで") == "「赤い箱の手前まで」で、よろしいですか？"

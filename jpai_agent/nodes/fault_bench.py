@@ -52,6 +52,8 @@ class GateBench(Bench):
 
     def start(self) -> None:
         """Start the gate's process, and wait until it is ready. Raises BenchError."""
+        # what one that was killed has still told must not be taken for this one's word
+        self.wait(0.1)
         self.stand_in.state = -1
         self.supervisor.start_one(GATE)
         if not self.run(lambda: self.supervisor.ready() and self.state != "unknown", READY_WITHIN_S):

@@ -15,7 +15,7 @@ import numpy as np
 from jpai_agent.language.stop import fold
 
 FILE = "addressee.npz"
-BUCKETS = 1 << 15
+BUCKETS = 1 << 18
 LONGEST = 4
 _BEGIN, _END = "\x02", "\x03"
 

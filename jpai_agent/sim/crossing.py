@@ -3,6 +3,9 @@
 People walk straight on and mind nobody. Three ways of driving, apart: the rehearsed program by its controllers alone, which see
 people and slow for them (`rollouts`: no gate, no rehearsal on the way); the whole robot with its agent, rehearsals on the way and
 gate (`chain`); and the program driven blindly by somebody who sees nothing, with the gate alone before the motors (`gate`).
+
+A contact is the robot's doing when it has driven within the last second. That it stands and is walked into is told apart: these
+people do not go round it.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ from jpai_agent.plan import Step, Target
 from jpai_agent.sim.discrimination import LOOKS_S, random_yard
 from jpai_agent.sim.episode import Episode, Turn
 from jpai_agent.sim.expectations import Expectation
-from jpai_agent.sim.judge import guilty_contacts
+from jpai_agent.sim.judge import MOVED_WITHIN_S
+from jpai_agent.sim.predicates import STILL_MPS
 from jpai_agent.sim.report import machine
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.sim.runner import PERIOD_S, AgentContext, Course
-from jpai_agent.sim.trajectory import Recorder
+from jpai_agent.sim.trajectory import Recorder, Recording
 from jpai_agent.sim.unsafe import upper
 from jpai_agent.twin.rehearse import rehearse
 from jpai_agent.twin.render import SceneRenderer
@@ -47,6 +51,7 @@ from jpai_agent.world.sensors import Observation
 WORLD, ROBOT = "yard", "cart"
 # robots that differ in friction, load, motors, localiser and noise
 RUNS = 3
+DROVE, STOOD = "drove", "stood"
 MOST_WALKERS = 3
 SPEEDS_MPS = (0.6, 1.5)
 FARTHEST_M = 9.0
@@ -60,17 +65,18 @@ class Crossing:
     """One yard with people in it, and what came of the way to a place.
 
     Attributes:
-        passed: The verdict on the plan. rollouts: with each of RUNS robots whether something was touched through its own
-            fault; empty where the verdict was not passed. arrived: how many of these robots came to the program's end.
+        passed: The verdict on the plan. rollouts: with each of RUNS robots DROVE where it touched something while it drove, STOOD
+            where it was walked into, "" for no contact; empty where the verdict was not passed. arrived: how many of these
+            robots came to the program's end.
         chain: The same of the whole robot, None where no verdict was passed on its way. gate: the same of the program
             driven blindly behind the gate.
     """
 
     passed: bool
-    rollouts: tuple[bool, ...] = ()
+    rollouts: tuple[str, ...] = ()
     arrived: int = 0
-    chain: bool | None = None
-    gate: bool | None = None
+    chain: str | None = None
+    gate: str | None = None
 
 
 def bench_crossing(n: int = 300, seed: int = 0, *, jobs: int = 2,
@@ -81,8 +87,8 @@ def bench_crossing(n: int = 300, seed: int = 0, *, jobs: int = 2,
         jobs: processes. tell: is told each yard's number and what came of it, in order.
 
     Returns:
-        episodes: how many passed, not_passed: how many more did not; for rollouts, chain and gate: n, contacts through the
-        robot's own fault, upper (95 %); arrived: share of the rollouts; wall_s; machine.
+        episodes: how many passed, not_passed: how many more did not; for rollouts, chain and gate: n, contacts while the robot
+        drove, upper (95 %) of these, walked_into while it stood; arrived: share of the rollouts; wall_s; machine.
     """
     begun = time.perf_counter()
     found: list[Crossing] = []
@@ -103,10 +109,11 @@ def summary(found: Sequence[Crossing]) -> dict[str, Any]:
     """The figures of these yards."""
     driven = [crossing for crossing in found if crossing.passed]
 
-    def figures(touched: Sequence[bool]) -> dict[str, Any]:
-        return {"n": len(touched), "contacts": sum(touched), "upper": upper(sum(touched), len(touched))}
+    def figures(touched: Sequence[str]) -> dict[str, Any]:
+        drove = touched.count(DROVE)
+        return {"n": len(touched), "contacts": drove, "upper": upper(drove, len(touched)), "walked_into": touched.count(STOOD)}
 
-    rollouts = [touched for crossing in driven for touched in crossing.rollouts]
+    rollouts = [contact for crossing in driven for contact in crossing.rollouts]
     return {
         "what": f"plans in yards with 1 to {MOST_WALKERS} people walking, driven in the true scene after a passed verdict",
         "episodes": len(driven), "not_passed": len(found) - len(driven), "rollouts": figures(rollouts),
@@ -141,7 +148,7 @@ def cross(seed: int, number: int, renderer: SceneRenderer) -> Crossing | None:
     if not verdict.passed:
         return Crossing(False, chain=chain)
     driven = [_driven(program, episode, number * RUNS + run + 1, renderer) for run in range(RUNS)]
-    return Crossing(True, tuple(touched for touched, _ in driven), sum(arrived for _, arrived in driven), chain,
+    return Crossing(True, tuple(contact for contact, _ in driven), sum(arrived for _, arrived in driven), chain,
                     _behind_gate(episode, program, renderer))
 
 
@@ -178,8 +185,19 @@ def looked(simulated: SimRobot, robot: RobotSpec, world_map: WorldMap) -> Percep
     return perception
 
 
-def _driven(program: Program, episode: Episode, seed: int, renderer: SceneRenderer) -> tuple[bool, bool]:
-    """Whether the program touched something through its own fault, and whether it came to its end."""
+def touched(recording: Recording) -> str:
+    """DROVE where the robot touched something while it drove or within a second after, else STOOD where it was touched, or ""."""
+    times, speed = recording.times, recording.speed
+    for time_s, _ in recording.contacts:
+        # the contact itself may push it
+        before = (times >= time_s - MOVED_WITHIN_S) & (times < time_s - PERIOD_S / 2)
+        if (speed[before] > STILL_MPS).any():
+            return DROVE
+    return STOOD if recording.contacts else ""
+
+
+def _driven(program: Program, episode: Episode, seed: int, renderer: SceneRenderer) -> tuple[str, bool]:
+    """What the program touched, and whether it came to its end."""
     robot, world_map = load_robot(ROBOT), load_map(WORLD)
     runner = ProgramRunner(program, robot, 1)
     recorder = Recorder(episode.objects, (robot.length_m / 2, robot.width_m / 2), robot.center_x_m)
@@ -193,7 +211,7 @@ def _driven(program: Program, episode: Episode, seed: int, renderer: SceneRender
             simulated.command(float(command.v_mps[0]), float(command.w_radps[0]))
             simulated.step(PERIOD_S)
             recorder.add(simulated.truth())
-    return bool(guilty_contacts(recorder.recording())), bool(runner.succeeded[0])
+    return touched(recorder.recording()), bool(runner.succeeded[0])
 
 
 class _ToPlace:
@@ -212,7 +230,7 @@ class _ToPlace:
         """Nothing to warm."""
 
 
-def _whole(episode: Episode, place_id: str, renderer: SceneRenderer) -> bool | None:
+def _whole(episode: Episode, place_id: str, renderer: SceneRenderer) -> str | None:
     """The whole robot; None where no rehearsal passed."""
     passed: list[bool] = []
 
@@ -224,8 +242,8 @@ def _whole(episode: Episode, place_id: str, renderer: SceneRenderer) -> bool | N
         return Agent(context.robot, context.world_map, _ToPlace(place_id), context.worker, context.capture,
                      (*context.observers, listen), config=AgentConfig(seed=context.seed))
 
-    touched = _touches(Course(episode, make, renderer))
-    return touched if any(passed) else None
+    contact = _touches(Course(episode, make, renderer))
+    return contact if any(passed) else None
 
 
 class _Blind:
@@ -253,16 +271,16 @@ class _Blind:
         return float(command.v_mps[0]), float(command.w_radps[0])
 
 
-def _behind_gate(episode: Episode, program: Program, renderer: SceneRenderer) -> bool:
-    """The gate alone keeps a blind driver from touching things."""
+def _behind_gate(episode: Episode, program: Program, renderer: SceneRenderer) -> str:
+    """What a blind driver touches whom the gate alone keeps from it."""
     return _touches(Course(episode, partial(_Blind, program), renderer))
 
 
-def _touches(course: Course) -> bool:
+def _touches(course: Course) -> str:
     try:
         while not course.over:
             course.period()
-        return bool(guilty_contacts(course.recording()))
+        return touched(course.recording())
     finally:
         course.robot.close()
 

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from jpai_agent.sim.crossing import Crossing, cross, summary, walkers
+from jpai_agent.sim.crossing import DROVE, STOOD, Crossing, cross, summary, touched, walkers
 from jpai_agent.sim.discrimination import random_yard
+from jpai_agent.sim.runner import PERIOD_S
+from jpai_agent.sim.trajectory import Recording
 from jpai_agent.twin.render import SceneRenderer
 from jpai_agent.world.map import load_map
 
@@ -31,17 +33,33 @@ def test_the_rehearsed_way_touches_nobody_where_a_blind_driver_behind_the_gate_d
     with SceneRenderer() as renderer:
         crossing = cross(0, 2, renderer)
     assert crossing is not None and crossing.passed
-    assert crossing.rollouts == (False, False, False)
-    assert crossing.chain is False
-    # the gate stops before what stands ahead; it does not get out of the way of those who walk into the robot
-    assert crossing.gate is True
+    assert crossing.rollouts == ("", "", "")
+    assert crossing.chain == ""
+    # the gate stops before what is ahead; it does not plan round those who come from the side
+    assert crossing.gate != ""
 
 
 def test_figures_count_only_what_was_driven_after_a_passed_verdict() -> None:
-    found = [Crossing(True, (False, True, False), 3, False, True), Crossing(False, chain=False), Crossing(False)]
+    found = [Crossing(True, ("", DROVE, STOOD), 3, "", DROVE), Crossing(False, chain=STOOD), Crossing(False)]
     figures = summary(found)
     assert (figures["episodes"], figures["not_passed"]) == (1, 2)
-    assert (figures["rollouts"]["n"], figures["rollouts"]["contacts"]) == (3, 1)
-    assert (figures["chain"]["n"], figures["chain"]["contacts"]) == (2, 0)
-    assert (figures["gate"]["n"], figures["gate"]["contacts"]) == (1, 1)
+    assert [figures["rollouts"][name] for name in ("n", "contacts", "walked_into")] == [3, 1, 1]
+    assert [figures["chain"][name] for name in ("n", "contacts", "walked_into")] == [2, 0, 1]
+    assert [figures["gate"][name] for name in ("n", "contacts", "walked_into")] == [1, 1, 0]
     assert figures["arrived"] == 1.0
+
+
+def recording(speeds_mps: list[float], contact_s: float | None) -> Recording:
+    """A drive along x at these speeds, one a period, with somebody touched at a time."""
+    times = np.arange(len(speeds_mps)) * PERIOD_S
+    velocities = np.column_stack([speeds_mps, np.zeros((len(times), 2))])
+    contacts = () if contact_s is None else ((contact_s, frozenset({"p0"})),)
+    return Recording((), times, np.zeros((len(times), 3)), velocities, np.zeros((len(times), 0, 3)), contacts)
+
+
+def test_a_contact_is_the_robots_doing_when_it_has_driven_lately() -> None:
+    assert touched(recording([0.3] * 40, None)) == ""
+    assert touched(recording([0.3] * 40, 1.5)) == DROVE
+    assert touched(recording([0.3] * 20 + [0.0] * 10, 1.4)) == DROVE
+    # it has stood for over a second; that it is pushed is not driving
+    assert touched(recording([0.3] * 20 + [0.0] * 30 + [0.2], 2.5)) == STOOD

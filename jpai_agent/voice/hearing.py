@@ -100,7 +100,8 @@ class HearingConfig:
         alone_s: A stop word that ends so soon after the begin of the speech stands at its beginning.
         sentence_s: Speech that has gone on for so long is no sentence in which a stop word may be the end of an order.
         again_s: While the robot speaks, how often it is looked whether somebody else does.
-        pause_s: After so much silence an utterance is written down; where it has come to an end by its words, it ends there.
+        pause_s: After so much silence an utterance is written down; where it has come to an end by its words, or is a stop, it
+            ends there.
         suspected_s: A stop word that is likely is looked for in what was written down of the last so many seconds; one that is
             only suspected needs alone_floor as well.
     """
@@ -247,9 +248,15 @@ class Hearing:
             self._paused, self._paused_s = self._transcribe(self._segmenter.so_far()), end_s
         if self._paused is None or not self._paused.done() or self._paused.exception() is not None:
             return []
-        transcript = self._paused.result()
+        text, confidence = self._paused.result().text.strip(), self._paused.result().confidence
+        if only_stop(text) and confidence >= self._alone_floor(self._spotted_lately or self._spotter is None):
+            return self.split()
         long_enough = end_s - self._segmenter.begin_s >= self._segmenter.config.short_s
-        return self.split() if long_enough and transcript.confidence >= self.config.sure and ends(transcript.text) else []
+        return self.split() if long_enough and confidence >= self.config.sure and ends(text) else []
+
+    def _alone_floor(self, spotted: bool) -> float:
+        """From which confidence on a stop that is all that was said stops."""
+        return self.config.alone_floor if spotted else self.config.unsuspected_floor
 
     def _look_who_speaks(self) -> None:
         """While the robot speaks, have what is heard meanwhile written down again and again."""
@@ -312,8 +319,7 @@ class Hearing:
             return dropped("nothing")
         if self._is_own(text, begin_s, end_s):
             return dropped("own_voice")
-        alone_floor = self.config.alone_floor if job.spotted else self.config.unsuspected_floor
-        enough = alone_floor if only_stop(text) else self.config.stop_floor
+        enough = self._alone_floor(job.spotted) if only_stop(text) else self.config.stop_floor
         stops = confidence >= enough and stop_word(text, self._moving(), vehicle=self._vehicle)
         stop: list[Event] = [StopHeard(text, confidence, begin_s, end_s)] if stops and not job.stopped else []
         if stops and only_stop(text):

@@ -107,6 +107,21 @@ def test_words_that_end_an_order_end_it_before_the_silence_does() -> None:
     assert silence_before_heard_s("お願い", said=noise(0.4, 3)) == pytest.approx(0.6, abs=0.05)
 
 
+def stop_after_s(confidence: float, **options) -> float | None:
+    """How long nobody has spoken when a short stop that the spotter did not hear is told."""
+    said = noise(0.4, 3)
+    hearing = Hearing(Segmenter(loud), Table([(said, Transcript("止まれ", confidence))]), spotter=At(), **options)
+    for block in blocks(PAUSE, said, PAUSE):
+        if any(isinstance(event, StopHeard) for event in hearing.feed(block)):
+            return hearing.now_s - 1.4
+    return None
+
+
+def test_a_stop_does_not_wait_for_the_silence_after_a_short_word() -> None:
+    assert stop_after_s(0.95) == pytest.approx(0.2, abs=0.05)
+    assert stop_after_s(0.3) is None
+
+
 def test_nothing_ends_early_while_the_robot_speaks() -> None:
     assert silence_before_heard_s("青い箱に行ってくれる", own=Says("赤い箱へ向かいます")) == pytest.approx(0.4, abs=0.05)
 

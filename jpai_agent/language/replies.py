@@ -106,9 +106,10 @@ def failure(code: str, label: str | None = None) -> str:
     template = FAILURES.get(code, "すみません、うまくいきませんでした。")
     if code in _LABELLED:
         return template.format(label=_LABELLED[code].format(thing(label)) if label else "")
-    if code in _NAMELESS:
-        label = thing(label) if label else _NAMELESS[code]
-    return template.format(label=label or "目標")
+    # a zone goes by its own name, a thing without the way there; what is read back is read as it was said
+    if label and code in _NAMELESS and code != "forbidden":
+        label = thing(label)
+    return template.format(label=label or _NAMELESS.get(code, "目標"))
 
 
 def ask_or_refuse(decision: str, reason: str, label: str | None = None) -> str:

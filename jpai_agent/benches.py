@@ -6,17 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-BENCHES = ("model", "fleet", "rehearsal", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
+BENCHES = ("model", "fleet", "rehearsal", "crossing", "twin", "simulation", "driving", "stop", "stopping", "latency", "network",
            "conformance", "engines", "large", "voice")
 
 
 def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 0, idle: bool = False, *,
-        jobs: int = 1, device: str = "cpu") -> dict[str, Any]:
+        seed: int = 0, jobs: int = 1, device: str = "cpu") -> dict[str, Any]:
     """The figures of a bench. Raises ValueError for an unknown one.
 
     Args:
-        robot: For the rehearsal and for stopping. n: samples of stop, stopping, latency and conformance; 0: as many as each has.
-            idle: model and twin are at rest while stops are timed. jobs, device: threads of large, and "cuda" for an accelerator.
+        robot: For the rehearsal and for stopping. n: plans of each sort of twin, yards of crossing, samples of stop, stopping,
+            latency and conformance; 0: as many as each has. idle: model and twin are at rest while stops are timed.
+            seed: of twin and crossing. jobs: processes of these, threads of large. device: of large, "cuda" for an accelerator.
     """
     if what == "model":
         from jpai_agent.vlm import load_backend
@@ -34,7 +35,11 @@ def run(what: str, model_dir: Path | None = None, robot: str = "cart", n: int = 
     if what == "twin":
         from jpai_agent.sim.discrimination import bench_discrimination
 
-        return bench_discrimination()
+        return bench_discrimination(n or 100, seed, jobs=jobs)
+    if what == "crossing":
+        from jpai_agent.sim.crossing import bench_crossing
+
+        return bench_crossing(n or 300, seed, jobs=jobs)
     if what == "simulation":
         return simulation()
     if what == "driving":

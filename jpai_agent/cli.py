@@ -246,17 +246,9 @@ def bench(suite: Annotated[Path | None, typer.Option(help="Episodes, one JSON ob
             raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False) if as_json else "\n".join(table(figures)))
         raise typer.Exit(1 if figures["unsafe"]["executed"] else 0)
-    if what == "crossing" or (what == "twin" and (n or seed)):
-        from jpai_agent.sim.crossing import bench_crossing
-        from jpai_agent.sim.discrimination import bench_discrimination
-
-        figures = (bench_crossing(n or 300, seed, jobs=jobs) if what == "crossing" else
-                   bench_discrimination(n or 100, seed, jobs=max(jobs, 1)))
-        typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))
-        return
     if what != "episodes":
         try:
-            figures = _with_model(lambda: benches.run(what, model, robot, n, idle, jobs=jobs, device=device))
+            figures = _with_model(lambda: benches.run(what, model, robot, n, idle, seed=seed, jobs=jobs, device=device))
         except ValueError as error:
             raise refused(str(error), 2) from error
         typer.echo(json.dumps(figures, ensure_ascii=False, indent=None if as_json else 2))

@@ -43,6 +43,7 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
     Raises:
         ValueError: An unknown part. SpotterError, RecogniserError, AudioError, GraphError: What it needs is not there.
     """
+    from jpai_agent.train.calibrate import lines_of
     from jpai_agent.train.voice.spotting_bench import Scenery, false_stops, measure_recall
     from jpai_agent.voice.recogniser import EMBEDDED, load_recogniser
 
@@ -57,8 +58,8 @@ def bench_voice(n: int = 300, hours: float = 2.0, graph_n: int = 100, parts: Seq
         tell("stops_recalled")
         figures["stops_recalled_by_the_spotter_alone"] = measure_recall(folder, n, scenery=scenery)
         if _UNSEEN.is_file():
-            texts = [line for line in _UNSEEN.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=texts, recogniser=recogniser)
+            figures["stops_recalled_of_unseen_list"] = measure_recall(folder, scenery=scenery, texts=lines_of(_UNSEEN),
+                                                                      recogniser=recogniser)
         figures["spotter"] = spotter_cost(folder)
     if "false" in parts:
         figures["false_stops"] = false_stops(folder, hours, scenery=scenery, tell=tell)

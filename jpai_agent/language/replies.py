@@ -94,6 +94,8 @@ FAILURES: Mapping[str, str] = {
 _LABELLED = {"collision": "{}に", "not_reached": "{}まで", "no_path": "{}まで"}
 _NAMELESS = {"not_found": "お探しのもの", "target_lost": "目標", "no_depth": "そこ", "no_landmark": "その場所", "behind": "そこ",
              "forbidden": "そこ"}
+# what is read back, and a zone's own name; things are named without the way there
+_AS_IT_IS = ("unsure", "forbidden")
 
 
 def failure(code: str, label: str | None = None) -> str:
@@ -104,11 +106,10 @@ def failure(code: str, label: str | None = None) -> str:
         label: The user's words for what it was about, if there are any.
     """
     template = FAILURES.get(code, "すみません、うまくいきませんでした。")
-    if code in _LABELLED:
-        return template.format(label=_LABELLED[code].format(thing(label)) if label else "")
-    # a zone goes by its own name, a thing without the way there; what is read back is read as it was said
-    if label and code in _NAMELESS and code != "forbidden":
+    if label and code not in _AS_IT_IS:
         label = thing(label)
+    if code in _LABELLED:
+        return template.format(label=_LABELLED[code].format(label) if label else "")
     return template.format(label=label or _NAMELESS.get(code, "目標"))
 
 

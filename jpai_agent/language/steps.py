@@ -41,7 +41,11 @@ def _name(target: Target | None, places: Mapping[str, str]) -> str:
         return "そこ"
     if target.place is not None:
         return places.get(target.place, target.label or target.place)
-    return thing(target.label) if target.label else "そこ"
+    return _called(target, "そこ")
+
+
+def _called(target: Target | None, nameless: str) -> str:
+    return nameless if target is None or not target.label else thing(target.label)
 
 
 def _go_to(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
@@ -68,7 +72,7 @@ def _face(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
 
 
 def _follow(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
-    name = "その人" if step.target is None or step.target.label is None else thing(step.target.label)
+    name = _called(step.target, "その人")
     span = f"{say_duration(step.args['duration_s'])}間" if "duration_s" in step.args else ""
     if step.args.get("until") == "target_stops":
         return Phrase(f"{name}が止まるまでついていって", f"{name}が止まるまでついていきます")
@@ -179,7 +183,7 @@ def _u_turn(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
 
 
 def _follow_vehicle(step: Step, places: Mapping[str, str], home: str | None) -> Phrase:
-    name = "その車" if step.target is None or step.target.label is None else thing(step.target.label)
+    name = _called(step.target, "その車")
     until = {"target_turns": "が曲がるまで", "target_stops": "が止まるまで"}.get(step.args.get("until", ""))
     if until:
         return Phrase(f"{name}{until}ついていって", f"{name}{until}ついていきます")

@@ -52,11 +52,11 @@ class GateBench(Bench):
 
     def start(self) -> None:
         """Start the gate's process, and wait until it is ready. Raises BenchError."""
-        # what one that was killed has still told must not be taken for this one's word
-        self.wait(0.1)
-        self.stand_in.state = -1
         self.supervisor.start_one(GATE)
-        if not self.run(lambda: self.supervisor.ready() and self.state != "unknown", READY_WITHIN_S):
+        up = self.run(self.supervisor.ready, READY_WITHIN_S)
+        # only what comes from here on is its word: one that was killed may have told something before
+        self.stand_in.state = -1
+        if not (up and self.run(lambda: self.state != "unknown", READY_WITHIN_S)):
             raise BenchError(f"the gate does not come up: {self.logs(LOG_CHARS)}")
 
     def kill(self) -> None:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -28,9 +26,10 @@ from jpai_agent.agent.events import Observer, Rehearsed
 from jpai_agent.control import Program, ProgramError, ProgramRunner, compile_program, view_from_scene
 from jpai_agent.perception import Perception
 from jpai_agent.plan import Step, Target
-from jpai_agent.sim.discrimination import LOOKS_S, random_yard
+from jpai_agent.sim.discrimination import LOOKS_S, ROBOT, RUNS, WORLD, looked, perceived, random_yard
 from jpai_agent.sim.episode import Episode, Turn
 from jpai_agent.sim.expectations import Expectation
+from jpai_agent.sim.in_order import in_order
 from jpai_agent.sim.judge import MOVED_WITHIN_S
 from jpai_agent.sim.predicates import STILL_MPS
 from jpai_agent.sim.report import machine
@@ -44,13 +43,10 @@ from jpai_agent.twin.verdict import Binding
 from jpai_agent.vlm import PlanAnswer, PlanRequest
 from jpai_agent.world.map import WorldMap, load_map
 from jpai_agent.world.objects import Motion, ObjectSpec
-from jpai_agent.world.robot import RobotSpec, load_robot
+from jpai_agent.world.robot import load_robot
 from jpai_agent.world.scene import GroundedTarget
 from jpai_agent.world.sensors import Observation
 
-WORLD, ROBOT = "yard", "cart"
-# robots that differ in friction, load, motors, localiser and noise
-RUNS = 3
 DROVE, STOOD = "drove", "stood"
 MOST_WALKERS = 3
 SPEEDS_MPS = (0.6, 1.5)
@@ -79,12 +75,11 @@ class Crossing:
     gate: str | None = None
 
 
-def bench_crossing(n: int = 300, seed: int = 0, *, jobs: int = 2,
-                   tell: Callable[[int, Crossing], None] | None = None) -> dict[str, Any]:
+def bench_crossing(n: int = 300, seed: int = 0, *, jobs: int = 2) -> dict[str, Any]:
     """Drive in n yards whose plan passed its rehearsal. The same arguments give the same figures.
 
     Args:
-        jobs: processes. tell: is told each yard's number and what came of it, in order.
+        jobs: processes.
 
     Returns:
         episodes: how many passed, not_passed: how many more did not; for rollouts, chain and gate: n, contacts while the robot
@@ -93,11 +88,9 @@ def bench_crossing(n: int = 300, seed: int = 0, *, jobs: int = 2,
     begun = time.perf_counter()
     found: list[Crossing] = []
     passed = 0
-    for number, crossing in enumerate(_crossings(seed, jobs)):
+    for crossing in in_order(cross, ((seed, number) for number in count()), jobs):
         if crossing is None:
             continue
-        if tell is not None:
-            tell(number, crossing)
         found.append(crossing)
         passed += crossing.passed
         if passed >= n:
@@ -132,9 +125,7 @@ def cross(seed: int, number: int, renderer: SceneRenderer) -> Crossing | None:
     far = [p for p in world_map.places if math.dist(pose[:2], (p.x_m, p.y_m)) > LEAST_WAY_M]
     place = far[int(rng.integers(len(far)))]
     target = GroundedTarget(place.names[0], place.x_m, place.y_m, "place", place.yaw_rad)
-    with SimRobot(robot, WORLD, things, robot_pose=pose, seed=number, renderer=renderer) as simulated:
-        perception = looked(simulated, robot, world_map)
-        scene = perception.scene()
+    scene = perceived(robot, world_map, things, pose, number, renderer)
     step = Step("go_to", {"target": Target(place=place.id)})
     try:
         program = compile_program((step,), {0: target}, scene, robot, world_map)
@@ -174,15 +165,6 @@ def walkers(rng: np.random.Generator, world_map: WorldMap, pose: Sequence[float]
             motion = Motion((begin, end), float(rng.uniform(*SPEEDS_MPS)), float(rng.uniform(0.0, 5.0)))
             found.append(ObjectSpec(f"p{len(found)}", "person", (*begin, math.degrees(way)), motion=motion))
     return found
-
-
-def looked(simulated: SimRobot, robot: RobotSpec, world_map: WorldMap) -> Perception:
-    """What a robot believes that has stood and looked for LOOKS_S."""
-    perception = Perception(robot, world_map)
-    while simulated.time_s < LOOKS_S - 1e-6:
-        perception.update(simulated.observe())
-        simulated.step(PERIOD_S)
-    return perception
 
 
 def touched(recording: Recording) -> str:
@@ -283,26 +265,3 @@ def _touches(course: Course) -> str:
         return touched(course.recording())
     finally:
         course.robot.close()
-
-
-_renderer: SceneRenderer | None = None
-
-
-def _crossings(seed: int, jobs: int) -> Iterator[Crossing | None]:
-    """The yards in their order, by `jobs` processes, a few ahead of what is asked for."""
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
-        first = 0
-        while True:
-            yield from pool.map(_cross, [(seed, number) for number in range(first, first + 4 * jobs)])
-            first += 4 * jobs
-
-
-def _begin() -> None:
-    global _renderer
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _renderer = SceneRenderer()
-
-
-def _cross(case: tuple[int, int]) -> Crossing | None:
-    assert _renderer is not None
-    return cross(*case, _renderer)

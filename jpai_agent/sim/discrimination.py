@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +15,7 @@ from jpai_agent.control import Program, ProgramError, ProgramRunner, compile_pro
 from jpai_agent.control.segments import Drive
 from jpai_agent.perception import Perception
 from jpai_agent.plan import Step, Target
+from jpai_agent.sim.in_order import in_order
 from jpai_agent.sim.report import machine
 from jpai_agent.sim.robot import SimRobot
 from jpai_agent.twin.rehearse import rehearse
@@ -86,7 +84,7 @@ def bench_discrimination(n: int = 100, seed: int = 0, *, jobs: int = 2, hidden: 
     """
     begun = time.perf_counter()
     found: dict[str, list[Case]] = {group: [] for group in (*GROUPS, "undecided")}
-    for case in _cases(seed, MOST_TRIES * n, jobs, hidden):
+    for case in in_order(try_case, ((seed, number, hidden) for number in range(MOST_TRIES * n)), jobs):
         if case is not None and len(found[case.group]) < n:
             found[case.group].append(case)
         if min(len(found["colliding"]), len(found["safe"])) >= n:
@@ -119,31 +117,6 @@ def try_case(seed: int, number: int, hidden: bool, renderer: SceneRenderer) -> C
     binding = Binding("plan", program.sha256(), scene.sha256(), robot.sha256, "model", world_map.rules.sha256)
     verdict = rehearse(program, scene, robot, world_map, binding, seed=number)
     return Case(kind, collides, verdict.passed, verdict.reason)
-
-
-_renderer: SceneRenderer | None = None
-
-
-def _cases(seed: int, most: int, jobs: int, hidden: bool) -> Iterator[Case | None]:
-    """The cases in their order, made by `jobs` processes a few ahead of what is asked for."""
-    if jobs == 1:
-        with SceneRenderer() as renderer:
-            yield from (try_case(seed, number, hidden, renderer) for number in range(most))
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
-        for first in range(0, most, 4 * jobs):
-            yield from pool.map(_try_case, [(seed, number, hidden) for number in range(first, min(most, first + 4 * jobs))])
-
-
-def _begin() -> None:
-    global _renderer
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _renderer = SceneRenderer()
-
-
-def _try_case(case: tuple[int, int, bool]) -> Case | None:
-    assert _renderer is not None
-    return try_case(*case, _renderer)
 
 
 def random_yard(rng: np.random.Generator, world_map: WorldMap,
@@ -181,12 +154,17 @@ def random_yard(rng: np.random.Generator, world_map: WorldMap,
 def perceived(robot: RobotSpec, world_map: WorldMap, things: Sequence[ObjectSpec], pose: Sequence[float], seed: int,
               renderer: SceneRenderer) -> Scene:
     """The scene that a robot standing at `pose` believes in after LOOKS_S."""
-    perception = Perception(robot, world_map)
     with SimRobot(robot, world_map.name, things, robot_pose=pose, seed=seed, renderer=renderer) as simulated:
-        while simulated.time_s < LOOKS_S:
-            perception.update(simulated.observe())
-            simulated.step(1.0 / robot.control_rate_hz)
-    return perception.scene()
+        return looked(simulated, robot, world_map).scene()
+
+
+def looked(simulated: SimRobot, robot: RobotSpec, world_map: WorldMap) -> Perception:
+    """What a robot believes that has stood and looked for LOOKS_S."""
+    perception = Perception(robot, world_map)
+    while simulated.time_s < LOOKS_S:
+        perception.update(simulated.observe())
+        simulated.step(1.0 / robot.control_rate_hz)
+    return perception
 
 
 def truly_collides(program: Program, robot: RobotSpec, world_map: WorldMap, things: Sequence[ObjectSpec],

@@ -32,8 +32,14 @@ def features(text: str) -> Iterator[int]:
             yield zlib.crc32(letters[at:at + length].encode()) % BUCKETS
 
 
+def weight_of(text: str, weights: np.ndarray) -> float:
+    """The sum of a text's runs of letters by `weights` (BUCKETS,), over the root of their number."""
+    runs = list(features(text))
+    return float(weights[runs].sum(dtype=np.float64) / np.sqrt(len(runs)))
+
+
 class Addressee:
-    """The probability that a text was said to the robot: a logistic curve over the mean weight of its runs of letters.
+    """The probability that a text was said to the robot: a logistic curve over `weight_of`.
 
     The file has `weights` (BUCKETS,) int8, `scale` and `bias`. Raises AddresseeError naming it where it does not.
     """
@@ -49,6 +55,5 @@ class Addressee:
             raise AddresseeError(f"{path}: weights of shape {self._weights.shape}, not ({BUCKETS},)")
 
     def __call__(self, text: str) -> float:
-        runs = list(features(text))
-        score = self._scale * float(self._weights[runs].astype(np.int64).sum()) / np.sqrt(len(runs)) + self._bias
+        score = self._scale * weight_of(text, self._weights) + self._bias
         return float(1.0 / (1.0 + np.exp(-np.clip(score, -60.0, 60.0))))

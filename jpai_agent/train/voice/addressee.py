@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from jpai_agent.train.calibrate import lines_of
 from jpai_agent.train.corpus import held_out_authors, load_corpus
 from jpai_agent.train.voice.acoustics import Surroundings
 from jpai_agent.train.voice.evaluate import HELD_OUT_SURROUNDINGS, words_of_robots
-from jpai_agent.train.voice.sentences import drills, from_corpus, written
+from jpai_agent.train.voice.sentences import ROBOTS, drills, from_corpus, written
 from jpai_agent.train.voice.short import short_sentences
 from jpai_agent.train.voice.speech import RATE_HZ, Speaker
 from jpai_agent.train.voice.voices import HELD_OUT_VOICES, TRAINING_VOICES
-from jpai_agent.voice.addressee import BUCKETS, FILE, Addressee, features
+from jpai_agent.voice.addressee import BUCKETS, FILE, Addressee, features, weight_of
 from jpai_agent.voice.recogniser import load_recogniser
 from jpai_agent.voice.spelling import as_read
 
 OVERHEARD = Path(__file__).parents[1] / "overheard"
 HELD_OUT = ("t", "u")
-ROBOTS = ("cart", "car")
 # the hands whose lines the threshold is chosen by: of orders to the cart and the car, and of talk
 CHOSEN_BY = {"cart_h", "car_h", "e"}
 # of that hand's orders so many may be lost
@@ -48,8 +48,7 @@ Line = tuple[str, str]
 def talk(held_out: bool = False) -> list[Line]:
     """What is not meant for the robot."""
     files = sorted(path for path in OVERHEARD.glob("*.txt") if (path.stem in HELD_OUT) == held_out)
-    lines = [(path.stem, line.strip()) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(author, text) for author, text in lines if text and not text.startswith("#")]
+    return [(path.stem, text) for path in files for text in lines_of(path)]
 
 
 def orders(held_out: bool = False, seed: int = 5) -> list[Line]:
@@ -97,7 +96,7 @@ def as_heard(lines: Sequence[Line]) -> list[Line]:
 
 
 def _bags(texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Buckets of all texts, where each text's begin, and the weight of each: the mean over the root of their number."""
+    """Buckets of all texts, where each text's begin, and the weight of each, as in `weight_of`."""
     runs = [np.fromiter(features(text), np.int64) for text in texts]
     begins = np.cumsum([0, *(len(of) for of in runs[:-1])])
     shares = np.concatenate([np.full(len(of), len(of) ** -0.5, np.float32) for of in runs])
@@ -127,8 +126,7 @@ def fit(meant: Sequence[str], aside: Sequence[str]) -> tuple[np.ndarray, float]:
 
 def scores(weights: np.ndarray, bias: float, texts: Sequence[str]) -> np.ndarray:
     """(N,) of the logistic curve, before it."""
-    runs = [list(features(text)) for text in texts]
-    return np.array([weights[of].sum() / np.sqrt(len(of)) for of in runs]) + bias
+    return np.array([weight_of(text, weights) for text in texts]) + bias
 
 
 def write(work: Path, folder: Path, spoken: int) -> dict[str, Any]:

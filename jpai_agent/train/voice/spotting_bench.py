@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jpai_agent.train.calibrate import lines_of
 from jpai_agent.train.corpus import held_out_authors, load_corpus
 from jpai_agent.train.voice.acoustics import COLOURS, Surroundings, add_noise, make_noise
 from jpai_agent.train.voice.recordings import _EDGE_S, trimmed
@@ -191,8 +192,7 @@ def sounds(kind: str, seconds: float, seed: int, scenery: Scenery) -> Iterator[S
 
 
 def _elsewhere() -> list[str]:
-    lines = ELSEWHERE.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#") and writable(written(line))]
+    return [line for line in lines_of(ELSEWHERE) if writable(written(line))]
 
 
 def _texts(kind: str, r: Random) -> list[str]:
